@@ -1,0 +1,1 @@
+"""RGB + depth / thermal / event tracking for ROS 2 that survives a failing sensor."""

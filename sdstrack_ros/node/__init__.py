@@ -1,0 +1,1 @@
+"""The ROS 2 edge: a lifecycle node that turns camera topics into tracked boxes."""

@@ -1,0 +1,96 @@
+"""Input topics: a subscription in message_filters' shape, and what the middleware tells about its publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import (
+    QoSMessageLostInfo,
+    QoSRequestedIncompatibleQoSInfo,
+    QoSSubscriptionMatchedInfo,
+    SubscriptionEventCallbacks,
+)
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from message_filters import Subscriber
+except ImportError:  # not installable by pip; the same shape from a plain subscription
+
+    class Subscriber:  # type: ignore[no-redef]
+        """What is used of message_filters.Subscriber."""
+
+        def __init__(self, node: Node, msg_type: type, topic: str, **options: Any) -> None:
+            self._callbacks: list[Callable[[Any], None]] = []
+            self.sub = node.create_subscription(msg_type, topic, self._call, **options)
+
+        def registerCallback(self, callback: Callable[[Any], None]) -> None:  # noqa: N802 - message_filters' name
+            self._callbacks.append(callback)
+
+        def _call(self, msg: Any) -> None:
+            for callback in self._callbacks:
+                callback(msg)
+
+
+class Input:
+    """One sensor topic: best effort and shallow by default, both open to qos_overrides parameters.
+
+    DEADLINE is not requested: a camera that does not offer it would become incompatible and stay silent.
+    """
+
+    def __init__(self, node: Node, msg_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._node = node
+        self._publishers = 0
+        self._incompatible = ''
+        self._lost = 0
+        # Depth 2: the newest frame, and one that came while the executor was busy.
+        qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._source = Subscriber(
+            node,
+            msg_type,
+            topic,
+            qos_profile=qos,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible, matched=self._on_matched, message_lost=self._on_lost
+            ),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._source.registerCallback(callback)
+
+    @property
+    def topic(self) -> str:
+        """The full name, after remapping."""
+        return str(self._source.sub.topic_name)
+
+    @property
+    def lost(self) -> int:
+        """Messages that were sent but that the middleware lost on their way."""
+        return self._lost
+
+    def explain_silence(self) -> str:
+        """Why nothing arrives, as far as the middleware knows."""
+        if self._publishers > 0:
+            return f'{self._publishers} publisher(s) on {self.topic}, but nothing arrives'
+        if self._incompatible and self._node.count_publishers(self.topic) > 0:
+            return (
+                f'the publisher of {self.topic} offers another {self._incompatible}: '
+                f'set qos_overrides.{self.topic}.subscription.{self._incompatible.lower()}'
+            )
+        return f'no publisher on {self.topic}'
+
+    def destroy(self) -> None:
+        self._node.destroy_subscription(self._source.sub)
+
+    def _on_matched(self, event: QoSSubscriptionMatchedInfo) -> None:
+        self._publishers = event.current_count
+        if event.current_count_change > 0:
+            self._incompatible = ''
+
+    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        self._incompatible = qos_policy_name_from_kind(event.last_policy_kind)
+        self._node.get_logger().error(self.explain_silence())
+
+    def _on_lost(self, event: QoSMessageLostInfo) -> None:
+        self._lost = event.total_count

@@ -1,0 +1,33 @@
+"""What passes between data, objective and loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingBatch:
+    """Pairs to learn from, on the device that trains.
+
+    template (B,6,t,t) and search (B,6,s,s): normalised float32, channels 0-2 RGB, 3-5 X.
+    box (B,4): the target in the search crop, x, y, w, h in crop units.
+    """
+
+    template: Tensor
+    search: Tensor
+    box: Tensor
+
+
+class Loss(NamedTuple):
+    """What an objective gives: the scalar to minimise and detached scalars for the log."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+# network (called as SDSTrack is), batch, epoch counted from 1
+Objective = Callable[[nn.Module, TrainingBatch, int], Loss]

@@ -1,0 +1,1 @@
+"""From raw sensor data to what the tracker can use, and how well each sensor does."""

@@ -30,3 +30,7 @@ class EventDataError(SdstrackError, ValueError):
 
 class DatasetError(SdstrackError):
     """A bag, data set, truth file or mask file is missing, damaged or inconsistent."""
+
+
+class TrainingError(SdstrackError):
+    """Training cannot go on: the loss is not finite, or the state on disk belongs to another run."""

@@ -1,0 +1,85 @@
+"""All that a run needs to go on after it was stopped, in one file that is never half written."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.optim import Optimizer
+
+from ..errors import TrainingError
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a file next to `path`, then put it in its place at once."""
+    part = path.with_name(f'.part-{path.name}')
+    write(part)
+    os.replace(part, path)
+
+
+def random_state() -> list[dict[str, torch.Tensor]]:
+    """State of torch's generators of every process, by rank."""
+    own = {'cpu': torch.get_rng_state()}
+    if torch.cuda.is_available():
+        own['cuda'] = torch.cuda.get_rng_state()
+    if not dist.is_initialized():
+        return [own]
+    every: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(every, own)
+    return every
+
+
+def restore_random_state(states: list[dict[str, torch.Tensor]]) -> None:
+    """Set this process' generators; nothing where the run had fewer processes."""
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    if rank < len(states):
+        torch.set_rng_state(states[rank]['cpu'])
+        if 'cuda' in states[rank] and torch.cuda.is_available():
+            torch.cuda.set_rng_state(states[rank]['cuda'])
+
+
+def save_state(
+    path: Path,
+    step: int,
+    seconds: float,
+    model: nn.Module,
+    optimizer: Optimizer,
+    average: nn.Module | None,
+    random: list[dict[str, torch.Tensor]],
+) -> None:
+    """Write weights, optimiser, averaged weights, generators, the step and the seconds spent."""
+    state = {
+        'step': step,
+        'seconds': seconds,
+        'model': model.state_dict(),
+        'optimizer': optimizer.state_dict(),
+        'average': None if average is None else average.state_dict(),
+        'random': random,
+    }
+    write_atomically(path, lambda part: torch.save(state, part))
+
+
+def load_state(
+    path: Path, model: nn.Module, optimizer: Optimizer, average: nn.Module | None, device: torch.device
+) -> tuple[int, float]:
+    """Bring everything back in place; the step and seconds reached. TrainingError where it does not fit."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        model.load_state_dict(state['model'])
+        optimizer.load_state_dict(state['optimizer'])
+        if average is not None and state['average'] is not None:
+            average.load_state_dict(state['average'])
+        # generators live on the CPU wherever the rest went
+        restore_random_state([{k: v.cpu() for k, v in each.items()} for each in state['random']])
+    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f'{path}: cannot resume from this state ({error}); it belongs to another network or recipe, or is '
+            f'damaged: use another output folder, or remove it to start anew'
+        ) from error
+    return int(state['step']), float(state['seconds'])

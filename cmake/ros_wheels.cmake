@@ -1,30 +1,34 @@
-# Lets the pip wheels of ROS 2 stand in for a sourced ROS. A sourced ROS needs none of this.
+# Lets the pip wheels of ROS 2 stand in for a sourced ROS.
 
-if(DEFINED ENV{AMENT_PREFIX_PATH} AND NOT "$ENV{AMENT_PREFIX_PATH}" STREQUAL "")
-  return()
-endif()
+# 1. The prefix: a sourced ROS names it, otherwise it is that of the Python environment with the wheels.
+function(find_ros_prefix result)
+  string(REPLACE ":" ";" prefixes "$ENV{AMENT_PREFIX_PATH}")
+  foreach(prefix IN LISTS prefixes)
+    if(EXISTS "${prefix}/share/ament_cmake")
+      set(${result} "${prefix}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
 
-if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
-  message(FATAL_ERROR "The pip wheels of ROS 2 exist for x86-64 only and this is "
-    "${CMAKE_SYSTEM_PROCESSOR}: source a ROS 2 installation (. /opt/ros/jazzy/setup.sh) and build again.")
-endif()
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  execute_process(
+    COMMAND "${Python3_EXECUTABLE}" -c
+      "import pathlib; from importlib.util import find_spec as find; print(pathlib.Path(find('rosidl_generator_py').origin).parents[4])"
+    OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "No ROS 2 found. Source one (. /opt/ros/jazzy/setup.sh) or, on x86-64, give "
+      "${Python3_EXECUTABLE} the wheels (pip install -r requirements.txt); this is ${CMAKE_SYSTEM_PROCESSOR}.")
+  endif()
+  set(${result} "${prefix}" PARENT_SCOPE)
+endfunction()
 
-# 1. The wheels install into the prefix of the Python environment: ask Python where that is.
-find_package(Python3 REQUIRED COMPONENTS Interpreter)
-execute_process(
-  COMMAND "${Python3_EXECUTABLE}" -c
-    "import pathlib, importlib.util as u; print(pathlib.Path(u.find_spec('rosidl_generator_py').origin).parents[4])"
-  OUTPUT_VARIABLE ros_prefix OUTPUT_STRIP_TRAILING_WHITESPACE
-  ERROR_QUIET
-  RESULT_VARIABLE failed)
-if(failed)
-  message(FATAL_ERROR "No ROS 2 found: neither is one sourced (. /opt/ros/jazzy/setup.sh) "
-    "nor does ${Python3_EXECUTABLE} have the wheels (pip install -r requirements.txt).")
-endif()
-set(ENV{AMENT_PREFIX_PATH} "${ros_prefix}")
+find_ros_prefix(ros_prefix)
 list(APPEND CMAKE_PREFIX_PATH "${ros_prefix}")
+if(NOT "$ENV{AMENT_PREFIX_PATH}" MATCHES "(^|:)${ros_prefix}(:|$)")
+  set(ENV{AMENT_PREFIX_PATH} "${ros_prefix}:$ENV{AMENT_PREFIX_PATH}")
+endif()
 
-# 2. Their CMake targets name include folders of the image that built the wheels: drop those.
+# 2. The wheels' CMake targets name include folders of the image they were built on: drop those.
 function(drop_foreign_includes)
   get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
   foreach(target IN LISTS targets)

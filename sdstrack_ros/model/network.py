@@ -13,15 +13,22 @@ published checkpoints, where `DTE` stands for X and `X_DTE` pairs for what the a
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import math
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import CheckpointError
 from ..types import Mode
+from .checkpoint import check_keys, is_adapter_key, is_unused_key, read_checkpoint, write_checkpoint
 from .config import SDSTrackConfig
+
+logger = logging.getLogger(__name__)
 
 TokenMasks = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 MLP_ADAPTER_SCALE = 0.5
@@ -320,6 +327,71 @@ class SDSTrack(nn.Module):
         score_map, size_map, offset_map = self.box_head(features)
         return TrackerOutput(score_map, size_map, offset_map, tokens, kept, fusion_tokens)
 
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, device: str | torch.device = 'cpu') -> SDSTrack:
+        """The network of a published file (`{'net': …}`, ViT-B) or of whole safetensors of ours, in eval mode.
+
+        Every key must be there in its shape; CheckpointError names those that are not.
+        """
+        config, tensors = read_checkpoint(path)
+        with torch.device('meta'):
+            model = cls(config)
+        state = model.state_dict()
+        if config is not None:
+            tensors |= {
+                key: torch.zeros(value.shape) for key, value in state.items() if is_unused_key(key, model.config)
+            }
+        check_keys(path, {key: value.shape for key, value in state.items()}, tensors)
+        model.load_state_dict(tensors, assign=True)
+        return model.eval().to(device)
+
+    @classmethod
+    def from_foundation(cls, path: str | Path) -> SDSTrack:
+        """A network to train adapters for: transformer and head from an OSTrack file or a foundation of ours.
+
+        Adapters and X patch embedding are fresh (adapters truncated normal, deviation 0.02; the embedding as
+        torch does by default, it is not copied from RGB), as in the published training.
+        """
+        config, tensors = read_checkpoint(path)
+        model = cls(config)
+        model._load_part(path, tensors, adapters=False)
+        fresh = len(model.state_dict()) - len(tensors)
+        logger.info('%s: %d tensors of the foundation loaded, %d left fresh to train', path, len(tensors), fresh)
+        return model
+
+    def load_adapters(self, path: str | Path) -> None:
+        """Take adapters, X patch embedding, last norm and calibration from a file of `save(path, 'adapters')`."""
+        config, tensors = read_checkpoint(path)
+        mine = dataclasses.replace(self.config, calibration=None)
+        if config is None or dataclasses.replace(config, calibration=None) != mine:
+            raise CheckpointError(f'{path}: these adapters are of another architecture than the foundation')
+        self._load_part(path, tensors, adapters=True)
+        self.config = config
+
+    def _load_part(self, path: str | Path, tensors: dict[str, Tensor], adapters: bool) -> None:
+        # both parts hold the last norm: it starts from the foundation's and is trained on
+        expected = {
+            key: value.shape
+            for key, value in self.state_dict().items()
+            if not is_unused_key(key, self.config)
+            and (is_adapter_key(key) == adapters or key.startswith('backbone.norm.'))
+        }
+        read = {key: value for key, value in tensors.items() if not is_unused_key(key, self.config)}
+        check_keys(path, expected, read)
+        self.load_state_dict(read, strict=False)
+
+    def save(
+        self, path: str | Path, part: Literal['whole', 'foundation', 'adapters'] = 'whole', half: bool = False
+    ) -> None:
+        """Write safetensors with the config: the whole network, or one part; as float16 where `half`."""
+        wanted = {
+            key: value
+            for key, value in self.state_dict().items()
+            if not is_unused_key(key, self.config)
+            and (part == 'whole' or is_adapter_key(key) == (part == 'adapters') or key.startswith('backbone.norm.'))
+        }
+        write_checkpoint(path, wanted, self.config, half)
+
     def train(self, mode: bool = True) -> SDSTrack:
         """As in torch, but a frozen head keeps its batch statistics."""
         super().train(mode)
@@ -333,11 +405,6 @@ class SDSTrack(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(is_adapter_key(name))
         self.train(self.training)
-
-
-def is_adapter_key(name: str) -> bool:
-    """Whether a parameter belongs to the part that is trained per modality."""
-    return 'Adapter' in name or 'multimodal' in name or name.startswith('backbone.norm.')
 
 
 def adapter_parameter_groups(model: SDSTrack, lr: float) -> list[dict[str, Any]]:

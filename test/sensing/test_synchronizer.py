@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -326,7 +327,7 @@ def test_whatever_arrives(rgb: list[dict], x: list[dict], offset: int, dead: boo
     bench.synchronizer.set_alive('x', not dead)
     usable = deliver(bench, {'rgb': rgb, 'x': x}, offset)
 
-    assert all(before < after for before, after in zip(bench.stamps, bench.stamps[1:]))
+    assert all(before < after for before, after in pairwise(bench.stamps))
     for now, observation in bench.out:
         waited = now - bench.arrivals[id(observation.lead)]
         assert 0 <= waited <= TIMEOUT
@@ -371,7 +372,7 @@ def test_fusion_is_back_within_three_frames(
             if name != stream or not 10 <= index < 10 + silent:
                 bench.send(name, stamp(index), stamp(index) + delays[name])
     bench.end()
-    back = [mode for at, mode in zip(bench.stamps, bench.modes) if at >= stamp(10 + silent)]
+    back = [mode for at, mode in zip(bench.stamps, bench.modes, strict=True) if at >= stamp(10 + silent)]
     assert Mode.FUSED in back[:3]
     assert set(back[3:]) == {Mode.FUSED}
     alive = [at for at in bench.stamps if stamp(10) <= at < stamp(10 + silent)]

@@ -1,0 +1,182 @@
+"""The target's states from made-up scores and boxes."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdstrack_ros.errors import SettingError
+from sdstrack_ros.model.config import Calibration
+from sdstrack_ros.tracking.target import TargetMonitor, TargetSettings
+from sdstrack_ros.types import Box, TargetState
+
+SIZE = (640, 480)
+BOX = Box(300.0, 200.0, 40.0, 40.0)
+TRACKING, UNCERTAIN, LOST = TargetState.TRACKING, TargetState.UNCERTAIN, TargetState.LOST
+
+
+def started() -> TargetMonitor:
+    monitor = TargetMonitor()
+    monitor.start(BOX)
+    return monitor
+
+
+def feed(monitor: TargetMonitor, *scores: float, box: Box = BOX) -> list[TargetState]:
+    return [monitor.update(score, box, SIZE) for score in scores]
+
+
+@pytest.mark.parametrize(
+    ('score', 'box'),
+    [
+        (0.0, BOX),
+        (math.nan, BOX),
+        (0.9, Box(math.nan, 0.0, 1.0, 1.0)),
+        (0.9, Box(300.0, 200.0, 0.5, 40.0)),
+        (0.9, Box(0.0, 0.0, 640.0, 480.0)),
+        (0.9, Box(500.0, 400.0, 40.0, 40.0)),
+        (0.9, Box(280.0, 180.0, 90.0, 90.0)),
+    ],
+)
+def test_one_frame_of_noise_changes_no_state(score: float, box: Box) -> None:
+    monitor = started()
+    feed(monitor, 0.9, 0.9)
+    assert monitor.update(score, box, SIZE) is TRACKING
+    assert feed(monitor, 0.9, 0.9) == [TRACKING, TRACKING]
+    for target in (UNCERTAIN, LOST):
+        while monitor.state is not target:
+            feed(monitor, 0.0)
+        feed(monitor, 0.9)
+        assert monitor.state is target
+
+
+def test_a_low_score_leads_through_uncertain_to_lost() -> None:
+    assert feed(started(), *[0.1] * 11) == [TRACKING] * 2 + [UNCERTAIN] * 7 + [LOST] * 2
+
+
+def test_a_doubtful_score_is_not_a_loss() -> None:
+    assert feed(started(), *[0.3] * 50)[-1] is UNCERTAIN
+
+
+def test_believing_again_takes_more_than_the_limit_and_more_than_a_frame() -> None:
+    monitor = started()
+    feed(monitor, *[0.1] * 4)
+    assert feed(monitor, *[0.42] * 20)[-1] is UNCERTAIN  # above `uncertain`, inside the margin
+    assert feed(monitor, 0.5, 0.5) == [UNCERTAIN, TRACKING]
+
+
+@pytest.mark.parametrize(
+    ('box', 'reason'),
+    [
+        (Box(280.0, 180.0, 100.0, 100.0), 'area'),
+        (Box(310.0, 210.0, 15.0, 15.0), 'area'),
+        (Box(0.0, 200.0, 15.0, 20.0), 'leaves'),
+        (Box(300.0, 200.0, 2.0, 30.0), 'collapsed'),
+        (Box(1.0, 1.0, 630.0, 470.0), 'exploded'),
+        (Box(700.0, 200.0, 40.0, 40.0), 'outside'),
+    ],
+)
+def test_an_odd_box_is_doubted_whatever_the_score(box: Box, reason: str) -> None:
+    monitor = started()
+    assert feed(monitor, 0.9, 0.9, 0.9, box=box)[-1] is UNCERTAIN
+    assert reason in monitor.reason
+    assert monitor.box == BOX
+
+
+def test_boxes_that_jump_about_are_doubted() -> None:
+    monitor = started()
+    for index in range(4):
+        monitor.update(0.9, BOX._replace(x=50.0 + 150.0 * index, y=50.0 if index % 2 else 400.0), SIZE)
+    assert monitor.state is UNCERTAIN
+    assert 'jump' in monitor.reason
+
+
+def test_a_true_jump_is_believed_on_the_second_frame() -> None:
+    monitor = started()
+    there = BOX._replace(x=360.0)
+    assert feed(monitor, 0.9, 0.9, 0.9, box=there) == [TRACKING] * 3
+    assert monitor.box == there
+
+
+def test_a_target_that_grows_steadily_is_believed() -> None:
+    monitor = started()
+    for index in range(60):
+        side = 40.0 * 1.02**index
+        assert monitor.update(0.9, Box.from_center(320.0, 240.0, side, side), SIZE) is TRACKING
+
+
+def test_the_search_widens_at_a_bounded_rate_and_narrows_at_once() -> None:
+    monitor = started()
+    scales = []
+    for _ in range(60):
+        feed(monitor, 0.0)
+        scales.append(monitor.search_scale)
+    assert scales[:3] == [1.0, 1.0, 1.1]
+    assert all(1.0 <= after / before <= 1.1 + 1e-9 for before, after in pairwise(scales))
+    assert scales[-1] == TargetSettings().max_search_scale
+    assert monitor.search_box == BOX
+
+    found = Box(500.0, 100.0, 40.0, 40.0)
+    feed(monitor, 0.9, 0.9, box=found)  # a jump first, then it agrees with itself
+    assert (monitor.state, monitor.search_box, monitor.search_scale) == (LOST, found, 1.0)
+    feed(monitor, 0.9, box=found)
+    assert (monitor.state, monitor.box, monitor.search_scale) == (TRACKING, found, 1.0)
+
+
+def test_a_candidate_that_fails_sends_the_search_back_to_the_last_place_and_width() -> None:
+    monitor = started()
+    feed(monitor, *[0.0] * 30)
+    width = monitor.search_scale
+    found = Box(500.0, 100.0, 40.0, 40.0)
+    feed(monitor, 0.9, 0.9, box=found)
+    feed(monitor, 0.1, box=found)
+    assert monitor.search_box == BOX
+    assert monitor.search_scale >= width
+
+
+def test_a_large_target_is_never_searched_wider_than_the_image() -> None:
+    monitor = TargetMonitor()
+    monitor.start(Box(100.0, 100.0, 300.0, 300.0))
+    feed(monitor, *[0.0] * 60)
+    assert monitor.search_scale == pytest.approx(2 * 640 / (4 * 300))
+
+
+def test_limits_come_from_the_weights() -> None:
+    settings = TargetSettings().calibrated(Calibration(uncertain=0.8, lost=0.6))
+    monitor = TargetMonitor(settings)
+    monitor.start(BOX)
+    assert feed(monitor, *[0.7] * 3)[-1] is UNCERTAIN
+    assert feed(monitor, *[0.5] * 10)[-1] is LOST
+    assert TargetSettings().calibrated(None) == TargetSettings()
+
+
+def test_a_contradiction_is_named() -> None:
+    with pytest.raises(SettingError, match='lost: .* is above uncertain'):
+        TargetSettings(lost=0.5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    frames=st.lists(
+        st.tuples(
+            st.one_of(st.floats(0.0, 1.0), st.just(math.nan)),
+            st.tuples(*[st.floats(-100.0, 700.0)] * 4),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_comes_the_search_stays_usable(frames: list[tuple[float, tuple[float, ...]]]) -> None:
+    monitor = started()
+    states = [TRACKING]
+    for score, box in frames:
+        states.append(monitor.update(score, Box.of(box), SIZE))
+        assert 1.0 <= monitor.search_scale <= 4.0
+        assert monitor.search_box.is_finite
+        assert min(monitor.search_box.w, monitor.search_box.h) >= 3.0
+        assert monitor.box.is_finite
+    # A state holds for at least two frames before it worsens from TRACKING or heals.
+    for before, now, after in zip(states, states[1:], states[2:], strict=False):
+        assert not (before is TRACKING and now is not TRACKING and after is TRACKING)

@@ -42,7 +42,7 @@ class LongTermScore:
 
 
 def confidence_thresholds(confidences: FloatArray, resolution: int = RESOLUTION) -> FloatArray:
-    """`resolution` thresholds over pooled confidences, descending: infinity, evenly spaced ranks, -infinity."""
+    """(`resolution`,) thresholds, descending: infinity, evenly spaced ranks of the scores, -infinity."""
     ranked = np.sort(confidences[~np.isnan(confidences)])[::-1]
     inner = resolution - 2
     if len(ranked) > inner:

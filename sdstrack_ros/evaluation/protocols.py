@@ -96,7 +96,10 @@ def summarize(benchmark: str, tallies: Sequence[Tally]) -> dict[str, float]:
         weights = np.array([t.frames for t in tallies], dtype=np.float64)
         success = np.average([t.success for t in tallies], axis=0, weights=weights)
         precision = np.average([t.precision for t in tallies], axis=0, weights=weights)
-        return {'MPR': float(precision[GTOT_AT]), 'MSR': float(0.5 * (success[1:] + success[:-1]).sum() * 0.05)}
+        return {
+            'MPR': float(precision[GTOT_AT]),
+            'MSR': float(0.5 * (success[1:] + success[:-1]).sum() * 0.05),
+        }
     success = np.mean([t.success for t in tallies], axis=0)
     precision = np.mean([t.precision for t in tallies], axis=0)
     prefix = 'M' if benchmark == 'rgbt234' else ''
@@ -130,4 +133,7 @@ def _best_of_two(boxes: FloatArray, first: FloatArray, second: FloatArray) -> tu
 
 
 SINGLE_TRUTH: dict[str, Callable[[FloatArray, FloatArray], Tally]] = {'lasher': lasher}
-TWO_TRUTHS: dict[str, Callable[[FloatArray, FloatArray, FloatArray], Tally]] = {'rgbt234': rgbt234, 'gtot': gtot}
+TWO_TRUTHS: dict[str, Callable[[FloatArray, FloatArray, FloatArray], Tally]] = {
+    'rgbt234': rgbt234,
+    'gtot': gtot,
+}

@@ -12,7 +12,9 @@ BOX, FAR, NAN = [0, 0, 10, 10], [50, 50, 10, 10], [np.nan] * 4
 
 
 def track(boxes, confidence, truth, size=(100, 100)):
-    return ConfidentTrack('s', np.array(boxes, float), np.array(confidence, float), np.array(truth, float), size)
+    return ConfidentTrack(
+        's', np.array(boxes, float), np.array(confidence, float), np.array(truth, float), size
+    )
 
 
 def test_thresholds_of_few_scores_are_the_scores_between_infinities():

@@ -27,7 +27,9 @@ def test_lasher_absent_frames_never_succeed_yet_count_as_precise():
 
 
 def test_lasher_repeats_the_last_box_where_the_prediction_has_no_size():
-    got = summarize('lasher', [lasher(boxes(BOX, BOX, [0, 0, 0, 0], [5, 5, -1, 3]), boxes(BOX, BOX, BOX, BOX))])
+    got = summarize(
+        'lasher', [lasher(boxes(BOX, BOX, [0, 0, 0, 0], [5, 5, -1, 3]), boxes(BOX, BOX, BOX, BOX))]
+    )
     assert got['SR'] == pytest.approx(20 / 21)
 
 

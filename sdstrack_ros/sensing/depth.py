@@ -19,6 +19,7 @@ from ..types import Image
 FARTHEST_MM = 10_000
 MEDIANS = 3
 LEVELS = 1 << 16
+JET_BGR = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_JET)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class DepthColors:
 
         The model's padding outside the image is black, so pad after converting: 0 mm has a colour.
         """
-        return cv2.applyColorMap(self.index.take(to_millimetres(patch)), cv2.COLORMAP_JET)
+        return cv2.applyColorMap(self.index.take(to_millimetres(patch)), JET_BGR)
 
 
 class DepthAppearance:
@@ -62,10 +63,9 @@ def to_millimetres(depth: Image) -> npt.NDArray[np.uint16]:
         return depth
     if depth.dtype not in (np.float32, np.float64):
         raise ImageError(f'depth image is {depth.dtype}, expected uint16 in mm or float32 in m')
-    millimetres = depth * 1000.0 + 0.5
-    # Comparisons with NaN are false, so one mask finds all that is not a measurement.
-    measured = (millimetres > 0) & (millimetres < np.inf)
-    return np.where(measured, np.minimum(millimetres, LEVELS - 1), 0).astype(np.uint16)
+    millimetres = cv2.multiply(depth, 1000.0, dtype=cv2.CV_16U)  # saturates at both ends
+    millimetres *= np.isfinite(depth)
+    return millimetres
 
 
 def _color_index(depth: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

@@ -35,6 +35,7 @@ def seeded_state() -> dict:
     """State dict of the published network with the kit's weights."""
     import seeded_weights
     import torch
+
     from sdstrack_ros.model import SDSTrack
 
     with torch.device('meta'):
@@ -46,6 +47,7 @@ def seeded_state() -> dict:
 def published_model(seeded_state):
     """ViT-B with the kit's weights, in eval mode. Shared: leave it as it is."""
     import torch
+
     from sdstrack_ros.model import SDSTrack
 
     with torch.device('meta'):

@@ -51,7 +51,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f'{path}: no such file; check the parameter or argument that names the checkpoint')
+        raise CheckpointError(f'{path}: no such file; check what names the checkpoint')
     with path.open('rb') as file:
         start = file.read(9)
     if len(start) == 9 and start[8:] == b'{':  # header length in 8 bytes, then JSON
@@ -69,7 +69,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise CheckpointError(f'{path}: damaged safetensors ({error}); copy it again') from error
     if 'config' not in metadata:
         raise CheckpointError(
-            f'{path}: these safetensors hold no network config; make them with `sdstrack convert` or `sdstrack train`'
+            f'{path}: these safetensors hold no network config; make them with `sdstrack convert`'
         )
     try:
         return Checkpoint(SDSTrackConfig.from_json(metadata['config']), tensors)
@@ -96,12 +96,11 @@ def write_checkpoint(
         save_file(ready, unfinished, metadata={'format': 'pt', 'config': config.to_json()})
         os.replace(unfinished, path)
     except (OSError, safetensors.SafetensorError) as error:
-        unfinished.unlink(missing_ok=True)
         raise CheckpointError(f'{path}: cannot be written ({error}); choose another place') from error
 
 
 def check_keys(path: str | Path, expected: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]) -> None:
-    """CheckpointError naming missing, unexpected and misshapen keys, unless `tensors` is just what is expected."""
+    """CheckpointError naming missing, unexpected and misshapen keys, where there are any."""
     misshapen = [
         f'{key} is {tuple(value.shape)}, expected {tuple(expected[key])}'
         for key, value in tensors.items()

@@ -24,7 +24,9 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.lost <= self.uncertain <= 1.0:
-            raise ValueError(f'calibration: need 0 <= lost <= uncertain <= 1, not {self.lost}, {self.uncertain}')
+            raise ValueError(
+                f'calibration: need 0 <= lost <= uncertain <= 1, not {self.lost}, {self.uncertain}'
+            )
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class SDSTrackConfig:
         problems = [
             (self.dim % self.heads != 0, f'dim {self.dim} is not a multiple of heads {self.heads}'),
             (self.dim % 4 != 0, f'dim {self.dim} is not a multiple of 4'),
-            (self.template_size % self.patch != 0, f'template_size {self.template_size} is not whole patches'),
+            (
+                self.template_size % self.patch != 0,
+                f'template_size {self.template_size} is not whole patches',
+            ),
             (self.search_size % self.patch != 0, f'search_size {self.search_size} is not whole patches'),
             (self.head_channels % 8 != 0, f'head_channels {self.head_channels} is not a multiple of 8'),
             (not 0.0 < self.keep_rate <= 1.0, f'keep_rate {self.keep_rate} is not in (0, 1]'),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -38,6 +37,8 @@ def load_default(modality: str | Modality, device: str | torch.device = 'cpu') -
 
 def weight_folders() -> list[Path]:
     """Where weights may lie: the source tree, then the share folders of ROS prefixes and of this Python."""
-    prefixes = [Path(prefix) for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
-    shares = [prefix / 'share' / 'sdstrack' / 'models' for prefix in (*prefixes, Path(sys.prefix))]
+    prefixes = [
+        Path(prefix) for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix
+    ]
+    shares = [Path(prefix, 'share', 'sdstrack', 'models') for prefix in prefixes]
     return [Path(__file__).parents[2] / 'models', *shares]

@@ -31,6 +31,7 @@ from .config import SDSTrackConfig
 logger = logging.getLogger(__name__)
 
 TokenMasks = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+Part = Literal['whole', 'foundation', 'adapters']
 MLP_ADAPTER_SCALE = 0.5
 
 
@@ -262,7 +263,11 @@ class CenterHead(nn.Module):
         widths = (dim, channels, channels // 2, channels // 4, channels // 8)
         for branch, out in (('ctr', 1), ('offset', 2), ('size', 2)):
             for i in range(4):
-                layers = (nn.Conv2d(widths[i], widths[i + 1], 3, padding=1), nn.BatchNorm2d(widths[i + 1]), nn.ReLU())
+                layers = (
+                    nn.Conv2d(widths[i], widths[i + 1], 3, padding=1),
+                    nn.BatchNorm2d(widths[i + 1]),
+                    nn.ReLU(),
+                )
                 self.add_module(f'conv{i + 1}_{branch}', nn.Sequential(*layers))
             self.add_module(f'conv5_{branch}', nn.Conv2d(widths[4], out, 1))
 
@@ -329,7 +334,7 @@ class SDSTrack(nn.Module):
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str | torch.device = 'cpu') -> SDSTrack:
-        """The network of a published file (`{'net': …}`, ViT-B) or of whole safetensors of ours, in eval mode.
+        """The network of a published file (ViT-B) or of whole safetensors of ours, in eval mode.
 
         Every key must be there in its shape; CheckpointError names those that are not.
         """
@@ -338,9 +343,8 @@ class SDSTrack(nn.Module):
             model = cls(config)
         state = model.state_dict()
         if config is not None:
-            tensors |= {
-                key: torch.zeros(value.shape) for key, value in state.items() if is_unused_key(key, model.config)
-            }
+            unused = (key for key in state if is_unused_key(key, config))
+            tensors |= {key: torch.zeros(state[key].shape) for key in unused}
         check_keys(path, {key: value.shape for key, value in state.items()}, tensors)
         model.load_state_dict(tensors, assign=True)
         return model.eval().to(device)
@@ -354,43 +358,40 @@ class SDSTrack(nn.Module):
         """
         config, tensors = read_checkpoint(path)
         model = cls(config)
-        model._load_part(path, tensors, adapters=False)
+        model._load_part(path, tensors, 'foundation')
         fresh = len(model.state_dict()) - len(tensors)
-        logger.info('%s: %d tensors of the foundation loaded, %d left fresh to train', path, len(tensors), fresh)
+        logger.info(
+            '%s: %d tensors of the foundation loaded, %d left fresh to train', path, len(tensors), fresh
+        )
         return model
 
     def load_adapters(self, path: str | Path) -> None:
-        """Take adapters, X patch embedding, last norm and calibration from a file of `save(path, 'adapters')`."""
+        """Take the trained part and the calibration from a file of `save(path, 'adapters')`."""
         config, tensors = read_checkpoint(path)
         mine = dataclasses.replace(self.config, calibration=None)
         if config is None or dataclasses.replace(config, calibration=None) != mine:
             raise CheckpointError(f'{path}: these adapters are of another architecture than the foundation')
-        self._load_part(path, tensors, adapters=True)
+        self._load_part(path, tensors, 'adapters')
         self.config = config
 
-    def _load_part(self, path: str | Path, tensors: dict[str, Tensor], adapters: bool) -> None:
-        # both parts hold the last norm: it starts from the foundation's and is trained on
-        expected = {
-            key: value.shape
-            for key, value in self.state_dict().items()
-            if not is_unused_key(key, self.config)
-            and (is_adapter_key(key) == adapters or key.startswith('backbone.norm.'))
-        }
+    def save(self, path: str | Path, part: Part = 'whole', half: bool = False) -> None:
+        """Write safetensors with the config: the whole network, or one part; as float16 where `half`."""
+        state = self.state_dict()
+        write_checkpoint(path, {key: state[key] for key in self._keys(part)}, self.config, half)
+
+    def _load_part(self, path: str | Path, tensors: dict[str, Tensor], part: Part) -> None:
+        state = self.state_dict()
         read = {key: value for key, value in tensors.items() if not is_unused_key(key, self.config)}
-        check_keys(path, expected, read)
+        check_keys(path, {key: state[key].shape for key in self._keys(part)}, read)
         self.load_state_dict(read, strict=False)
 
-    def save(
-        self, path: str | Path, part: Literal['whole', 'foundation', 'adapters'] = 'whole', half: bool = False
-    ) -> None:
-        """Write safetensors with the config: the whole network, or one part; as float16 where `half`."""
-        wanted = {
-            key: value
-            for key, value in self.state_dict().items()
-            if not is_unused_key(key, self.config)
-            and (part == 'whole' or is_adapter_key(key) == (part == 'adapters') or key.startswith('backbone.norm.'))
-        }
-        write_checkpoint(path, wanted, self.config, half)
+    def _keys(self, part: Part) -> list[str]:
+        """Names of a part's tensors. Both parts hold the last norm: it is the foundation's, trained on."""
+        used = [key for key in self.state_dict() if not is_unused_key(key, self.config)]
+        if part == 'whole':
+            return used
+        shared = 'backbone.norm.'
+        return [key for key in used if is_adapter_key(key) == (part == 'adapters') or key.startswith(shared)]
 
     def train(self, mode: bool = True) -> SDSTrack:
         """As in torch, but a frozen head keeps its batch statistics."""

@@ -67,7 +67,7 @@ class Unpickler(pickle.Unpickler):
 
 
 def read_torch_file(path: Path) -> dict[str, Tensor]:
-    """The state dict under 'net' of a `torch.save` file. CheckpointError where there is none or it is damaged."""
+    """The state dict under 'net' of a `torch.save` file; CheckpointError where there is none."""
     try:
         content = _read_archive(path) if zipfile.is_zipfile(path) else _read_old_format(path)
     except CheckpointError:
@@ -75,23 +75,31 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
     # a damaged pickle can make the unpickler or torch fail in any way
     except Exception as error:
         raise CheckpointError(
-            f'{path}: damaged, or not a checkpoint ({type(error).__name__}: {error}); download or copy it again'
+            f'{path}: damaged, or not a checkpoint ({type(error).__name__}: {error}); copy it again'
         ) from error
     if not isinstance(content, Mapping) or not isinstance(content.get('net'), Mapping):
         found = ', '.join(map(repr, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise CheckpointError(f"{path}: no state dict under 'net' (found: {found}); not a tracker's checkpoint")
+        raise CheckpointError(
+            f"{path}: no state dict under 'net' (found: {found}); not a tracker's checkpoint"
+        )
     net = content['net']
     foreign = [key for key, value in net.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if foreign:
-        raise CheckpointError(f"{path}: {len(foreign)} entries under 'net' are no tensors, such as {foreign[0]!r}")
+        raise CheckpointError(
+            f"{path}: {len(foreign)} entries under 'net' are no tensors, such as {foreign[0]!r}"
+        )
     return {key: value.detach() for key, value in net.items()}
 
 
 def _read_archive(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+        names, damaged = archive.namelist(), archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(f'{path}: damaged, {damaged} has a wrong checksum; copy it again')
     if any(name.endswith('constants.pkl') for name in names):
-        raise CheckpointError(f'{path}: a TorchScript program, not a checkpoint; give the file of the weights')
+        raise CheckpointError(
+            f'{path}: a TorchScript program, not a checkpoint; give the file of the weights'
+        )
     return torch.load(path, map_location='cpu', weights_only=False, pickle_module=_PickleModule)
 
 
@@ -101,7 +109,7 @@ def _read_old_format(path: Path) -> Any:
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f'{path}: truncated, not a checkpoint, or of the format from before torch 1.6 with foreign classes; '
+            f'{path}: truncated, no checkpoint, or from before torch 1.6 with foreign classes; '
             f'copy it again, or save it anew with a current torch'
         ) from error
 

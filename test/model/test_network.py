@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import synthetic
 import torch
+
 from sdstrack_ros.model import SDSTrack, SDSTrackConfig, decode
 from sdstrack_ros.model.network import TrackerOutput, adapter_parameter_groups
-from sdstrack_ros.types import Mode
 
 TOLERANCE = 1e-4
 SMALL = SDSTrackConfig(

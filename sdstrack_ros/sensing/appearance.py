@@ -83,7 +83,7 @@ def registration_problem(
     """
     if rgb_shape[:2] != x_shape[:2]:
         (rgb_h, rgb_w), (x_h, x_w) = rgb_shape[:2], x_shape[:2]
-        return f'not registered: X is {x_w}x{x_h}, RGB is {rgb_w}x{rgb_h}; use the aligned or registered topic'
+        return f'not registered: X is {x_w}x{x_h}, RGB is {rgb_w}x{rgb_h}; use the aligned topic'
     if rgb_frame_id and x_frame_id and rgb_frame_id != x_frame_id:
         return f'not registered: X is in frame {x_frame_id!r}, RGB in {rgb_frame_id!r}; use the aligned topic'
     return None

@@ -43,7 +43,7 @@ class Events(NamedTuple):
     on: BoolArray  # polarity: True = became brighter
 
 
-NO_EVENTS = Events(np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.bool_))
+NO_EVENTS = Events(np.empty(0, np.int64), *(np.empty(0, np.uint16),) * 2, np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,13 @@ class EventDecoder:
         self._state = _State()
         self._last_high: int | None = None  # outlives a resync, so that time goes on
 
+    @property
+    def now_us(self) -> int | None:
+        """Camera time of the last word decoded, which goes on where nothing moves; None until it is known."""
+        if self._state.high is None or self._state.low is None:
+            return None
+        return (self._state.high << TIME_BITS) + self._state.low
+
     def resync(self) -> None:
         """After lost data: place no event until time and address have been sent again.
 
@@ -142,7 +149,7 @@ class EventDecoder:
         last_high = self._last_high
         try:
             if raw.size % 2:
-                raise EventDataError(f'{self._format.name} packet of {raw.size} bytes ends within a 16-bit word')
+                raise EventDataError(f'{self._format.name} packet of {raw.size} bytes ends within a word')
             words = raw.view('>u2' if big_endian else '<u2').astype(np.uint16, copy=False)
             parts = [self._decode(words[i : i + CHUNK]) for i in range(0, words.size, CHUNK)]
         except EventDataError:
@@ -155,7 +162,7 @@ class EventDecoder:
 
     def _decode(self, words: WordArray) -> Events:
         fmt, state = self._format, self._state
-        code, value = words >> 12, words & 0xFFF
+        code, value = words >> np.uint16(12), words & np.uint16(0xFFF)
         is_high, is_low, is_line = code == fmt.time_high, code == fmt.time_low, code == fmt.line
         running = fmt.counters.take(code).cumsum()
         first = 0  # words before this one lack a state
@@ -262,7 +269,7 @@ class _Vectors(NamedTuple):
 
 
 def _history(held: int | None, values: npt.NDArray[Any]) -> IntArray:
-    """The values a state takes, the one held so far in front (0 where there is none: nothing refers to it)."""
+    """The values a state takes, the one held so far in front (0 for none: nothing refers to it)."""
     history = np.empty(values.size + 1, np.int64)
     history[0] = held or 0
     history[1:] = values

@@ -27,10 +27,16 @@ class ThermalSettings:
         30.0, 'frames over which the limits follow the scene (1: at once)', minimum=1.0, maximum=1000.0
     )
     minimum_span: float = setting(
-        50.0, 'least counts between black and white, so that noise is not stretched', minimum=1.0, maximum=65535.0
+        50.0,
+        'least counts between black and white, so that noise is not stretched',
+        minimum=1.0,
+        maximum=65535.0,
     )
     jump_frames: int = setting(
-        15, 'frames for which limits far from the old ones (shutter, calibration) are ignored', minimum=0, maximum=600
+        15,
+        'frames for which limits far from the old ones (shutter, calibration) are ignored',
+        minimum=0,
+        maximum=600,
     )
 
     def __post_init__(self) -> None:

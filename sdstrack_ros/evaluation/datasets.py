@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DatasetError
 from ..types import Modality
-from .overlap import BoolArray, FloatArray, has_box
+from .overlap import FloatArray, has_box
 from .sequences import (
     EvaluationSequence,
     ImageFiles,
@@ -26,6 +26,7 @@ from .sequences import (
     open_folder,
     read_boxes,
     regular_stamps,
+    sequence_of_files,
 )
 
 BENCHMARKS = ('depthtrack', 'votrgbd', 'lasher', 'rgbt234', 'gtot', 'visevent', 'folder')
@@ -102,8 +103,8 @@ def _sequence_folders(source: Path, levels: int = 2) -> list[Path]:
 def _open_rgbd(folder: Path, layout: str) -> EvaluationSequence:
     truth = read_boxes(folder / 'groundtruth.txt')
     rgb, depth = list_images(folder / 'color'), list_images(folder / 'depth')
-    check_counts(folder, truth, rgb, depth)
-    return _sequence(folder, layout, Modality.DEPTH, rgb, depth, truth)
+    files = ImageFiles(rgb, depth, Modality.DEPTH, regular_stamps(len(rgb)))
+    return sequence_of_files(folder, layout, files, truth)
 
 
 def _open_rgbt(folder: Path, layout: str) -> EvaluationSequence:
@@ -112,13 +113,15 @@ def _open_rgbt(folder: Path, layout: str) -> EvaluationSequence:
     rgb, thermal = _as_long_as(
         folder, truth, second, list_images(folder / 'visible'), list_images(folder / 'infrared')
     )
-    return _sequence(folder, layout, Modality.THERMAL, rgb, thermal, truth, truth_x=second)
+    files = ImageFiles(rgb, thermal, Modality.THERMAL, regular_stamps(len(rgb)))
+    return sequence_of_files(folder, layout, files, truth, truth_x=second)
 
 
 def _open_gtot(folder: Path) -> EvaluationSequence:
     truth, second = (_corners(read_boxes(folder / f'groundTruth_{s}.txt', strict=False)) for s in 'vi')
     rgb, thermal = _as_long_as(folder, truth, second, list_images(folder / 'v'), list_images(folder / 'i'))
-    return _sequence(folder, 'gtot', Modality.THERMAL, rgb, thermal, truth, truth_x=second)
+    files = ImageFiles(rgb, thermal, Modality.THERMAL, regular_stamps(len(rgb)))
+    return sequence_of_files(folder, 'gtot', files, truth, truth_x=second)
 
 
 def _open_visevent(folder: Path) -> EvaluationSequence:
@@ -137,16 +140,9 @@ def _open_visevent(folder: Path) -> EvaluationSequence:
         raise DatasetError(f'{folder}: the target is present in no frame')
     first = int(present.argmax())
     notes = (f'{first} leading frames without target left out',) if first else ()
-    return _sequence(
-        folder,
-        'visevent',
-        Modality.EVENT,
-        rgb[first:],
-        events[first:],
-        np.where(present[:, None], truth, np.nan)[first:],
-        skipped=first,
-        notes=notes,
-    )
+    files = ImageFiles(rgb[first:], events[first:], Modality.EVENT, regular_stamps(len(rgb) - first))
+    seen = np.where(present[:, None], truth, np.nan)[first:]
+    return sequence_of_files(folder, 'visevent', files, seen, skipped=first, notes=notes)
 
 
 def _corners(rows: FloatArray) -> FloatArray:
@@ -161,33 +157,4 @@ def _as_long_as(
     """Images beyond the truth are not used, as the RGB-T toolkits do; too few images are an error."""
     if len(second) != len(truth):
         raise DatasetError(f'{folder}: {len(truth)} visible and {len(second)} infrared truth rows')
-    rgb, x = rgb[: len(truth)], x[: len(truth)]
-    check_counts(folder, truth, rgb, x)
-    return rgb, x
-
-
-def _sequence(
-    folder: Path,
-    benchmark: str,
-    modality: Modality,
-    rgb: tuple[Path, ...],
-    x: tuple[Path, ...],
-    truth: FloatArray,
-    truth_x: FloatArray | None = None,
-    skipped: int = 0,
-    notes: tuple[str, ...] = (),
-) -> EvaluationSequence:
-    stamps = regular_stamps(len(truth))
-    annotated: BoolArray = np.ones(len(truth), dtype=np.bool_)
-    return EvaluationSequence(
-        name=folder.name,
-        benchmark=benchmark,
-        modality=modality,
-        frames=ImageFiles(rgb, x, modality, stamps),
-        stamps_ns=np.array(stamps, dtype=np.int64),
-        truth=truth,
-        annotated=annotated,
-        truth_x=truth_x,
-        skipped=skipped,
-        notes=notes,
-    )
+    return rgb[: len(truth)], x[: len(truth)]

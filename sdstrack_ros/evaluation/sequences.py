@@ -13,13 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from ..errors import DatasetError
-from ..types import Box, Frame, Image, Modality, Observation
-from .overlap import BoolArray, FloatArray, has_box
+from ..types import Frame, Image, Modality, Observation
+from .overlap import FloatArray, has_box
+from .truth import StampedTruth
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 DEFAULT_RATE = 30.0  # Hz, for data that do not say
@@ -29,41 +28,60 @@ DEFAULT_RATE = 30.0  # Hz, for data that do not say
 class EvaluationSequence:
     """Frames and truth of one sequence; picklable, so that another process can run it.
 
-    frames can be iterated any number of times; modality None means RGB alone.
-    truth: (T,4) x, y, w, h px, NaN = not visible. annotated: (T,) false where nothing is known, or the
-    benchmark leaves the frame out. truth_x: a second truth, drawn in the X image (RGBT234, GTOT).
-    skipped: frames of the data set before the first one, where the target was not visible yet.
+    frames can be iterated any number of times; modality None means RGB alone. Truth belongs to frames by
+    stamp, within `tolerance_ns`; a frame without a row is not judged. truth_x: (N,4) a second truth, drawn
+    in the X image (RGBT234, GTOT), row by row. skipped: frames of the data set before the first one, where
+    the target was not visible yet.
     """
 
     name: str
     benchmark: str
     modality: Modality | None
     frames: Iterable[Observation]
-    stamps_ns: npt.NDArray[np.int64]
-    truth: FloatArray
-    annotated: BoolArray
+    frame_count: int
+    truth: StampedTruth
+    tolerance_ns: int = 0
     truth_x: FloatArray | None = None
     skipped: int = 0
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.truth) != len(self.stamps_ns):
-            raise DatasetError(f'{self.name}: {len(self.truth)} truth rows for {len(self.stamps_ns)} frames')
-        if not len(self.truth) or not (has_box(self.truth[:1])[0] and self.annotated[0]):
-            raise DatasetError(f'{self.name}: the first frame has no true box to start from')
-
-    def __len__(self) -> int:
-        return len(self.truth)
-
-    @property
-    def first_box(self) -> Box:
-        return Box.of(self.truth[0])
+        if not has_box(self.truth.boxes).any():
+            raise DatasetError(f'{self.name}: no true box to start from')
 
     @property
     def rate(self) -> float:
-        """Frames per second by the stamps."""
-        steps = np.diff(self.stamps_ns)
+        """Frames per second by the stamps of the truth."""
+        steps = np.diff(self.truth.stamps_ns)
         return float(1e9 / np.median(steps)) if len(steps) else DEFAULT_RATE
+
+
+def sequence_of_files(
+    folder: Path,
+    benchmark: str,
+    files: ImageFiles,
+    boxes: FloatArray,
+    *,
+    name: str = '',
+    truth_x: FloatArray | None = None,
+    skipped: int = 0,
+    notes: tuple[str, ...] = (),
+) -> EvaluationSequence:
+    """A sequence whose files and rows of truth belong together one by one."""
+    check_counts(folder, boxes, files.rgb, files.x if files.modality else None)
+    if not has_box(boxes[:1])[0]:
+        raise DatasetError(f'{folder}: the first frame has no true box to start from')
+    return EvaluationSequence(
+        name=name or folder.name,
+        benchmark=benchmark,
+        modality=files.modality,
+        frames=files,
+        frame_count=len(files.rgb),
+        truth=StampedTruth(np.array(files.stamps_ns, dtype=np.int64), boxes),
+        truth_x=truth_x,
+        skipped=skipped,
+        notes=notes,
+    )
 
 
 @dataclass(frozen=True)
@@ -173,17 +191,13 @@ def open_folder(folder: Path) -> EvaluationSequence:
     modality = None if kind == 'none' else Modality(kind)
     rgb = list_images(folder / 'rgb')
     x = list_images(folder / 'x') if modality else ()
-    truth = read_boxes(folder / 'groundtruth.txt')
-    check_counts(folder, truth, rgb, x if modality else None)
     stamps = _stamps(folder, len(rgb), str(meta.get('frame_rate', '')))
-    return EvaluationSequence(
-        name=str(meta.get('name', folder.name)),
-        benchmark='folder',
-        modality=modality,
-        frames=ImageFiles(rgb, x, modality, stamps),
-        stamps_ns=np.array(stamps, dtype=np.int64),
-        truth=truth,
-        annotated=np.ones(len(truth), dtype=np.bool_),
+    return sequence_of_files(
+        folder,
+        'folder',
+        ImageFiles(rgb, x, modality, stamps),
+        read_boxes(folder / 'groundtruth.txt'),
+        name=str(meta.get('name', '')),
     )
 
 
@@ -198,10 +212,10 @@ def check_counts(folder: Path, truth: FloatArray, rgb: Sequence[Path], x: Sequen
 
 def _read_meta(path: Path) -> dict[str, object]:
     try:
-        meta = YAML(typ='safe').load(path.read_text())
+        meta = yaml.safe_load(path.read_text())
     except OSError as error:
         raise DatasetError(f'{path}: cannot be read: {error.strerror}') from None
-    except YAMLError as error:
+    except yaml.YAMLError as error:
         raise DatasetError(f'{path}: not valid YAML: {error}') from None
     if not isinstance(meta, dict):
         raise DatasetError(f'{path}: expected a mapping with `modality`')

@@ -33,7 +33,7 @@ def write_bag(folder, frames=40, storage=StoragePlugin.MCAP):
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 def test_what_is_written_is_read_back(tmp_path, storage):
     file = write_bag(tmp_path / 'bag', 3, storage)
-    assert is_bag(tmp_path / 'bag') and is_bag(file) and not is_bag(tmp_path)
+    assert [is_bag(p) for p in (tmp_path / 'bag', file, tmp_path)] == [True, True, False]
     with BagReader(tmp_path / 'bag') as bag:
         assert bag.topics['/camera/rgb/image_raw'] == IMAGE
         assert bag.counts['/camera/depth/image_raw'] == 3

@@ -15,11 +15,13 @@ class TrainingBatch:
 
     template (B,6,t,t) and search (B,6,s,s): normalised float32, channels 0-2 RGB, 3-5 X.
     box (B,4): the target in the search crop, x, y, w, h in crop units.
+    present (B,) bool: where False there is no target to find and `box` means nothing; None: all are there.
     """
 
     template: Tensor
     search: Tensor
     box: Tensor
+    present: Tensor | None = None
 
 
 class Loss(NamedTuple):

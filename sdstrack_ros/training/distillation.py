@@ -122,7 +122,9 @@ class SelfDistillation:
         keep_rate = self.keep_rates[min(epoch, len(self.keep_rates)) - 1] if self.keep_rates else None
         settings = self.settings
         if not settings.has_masked_path:
-            fine = box_loss(network(batch.template, batch.search, keep_rate=keep_rate), batch.box)
+            fine = box_loss(
+                network(batch.template, batch.search, keep_rate=keep_rate), batch.box, batch.present
+            )
             return Loss(settings.fine_weight * fine.total, path_terms('fine', fine))
         if settings.single_sensor > 0 and torch.rand(()).item() < settings.single_sensor:
             mode = Mode.RGB_ONLY if torch.rand(()).item() < 0.5 else Mode.X_ONLY
@@ -149,7 +151,8 @@ def masked_loss(
         collect=True,
     )
     fine, masked = (
-        box_loss(part, batch.box) for part in (_rows(output, 0, count), _rows(output, count, 2 * count))
+        box_loss(part, batch.box, batch.present)
+        for part in (_rows(output, 0, count), _rows(output, count, 2 * count))
     )
     stages = []
     for i, tokens in enumerate(output.fusion_tokens):
@@ -174,7 +177,8 @@ def single_sensor_loss(
     whole: TrackerOutput = network(batch.template, batch.search, keep_rate=keep_rate)
     alone: TrackerOutput = network(batch.template, batch.search, mode=mode, keep_rate=keep_rate)
     distance = _disagreement(whole.tokens.float(), alone.tokens.float(), settings.stop_gradient)
-    return _total(box_loss(whole, batch.box), box_loss(alone, batch.box), distance, settings)
+    fine, masked = (box_loss(output, batch.box, batch.present) for output in (whole, alone))
+    return _total(fine, masked, distance, settings)
 
 
 def path_terms(path: str, terms: BoxTerms) -> dict[str, Tensor]:
@@ -183,7 +187,7 @@ def path_terms(path: str, terms: BoxTerms) -> dict[str, Tensor]:
         f'{path}_giou': terms.giou.detach(),
         f'{path}_l1': terms.l1.detach(),
         f'{path}_focal': terms.focal.detach(),
-        f'{path}_iou': terms.iou.mean(),
+        f'{path}_iou': terms.iou,
     }
 
 

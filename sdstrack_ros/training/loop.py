@@ -26,7 +26,7 @@ from ..errors import SettingError, TrainingError
 from ..settings import check, setting
 from .batch import Loss, Objective, TrainingBatch
 from .progress import CsvLog, ProgressLine
-from .state import load_state, random_state, save_state, write_atomically
+from .state import load_state, random_state, save_state
 
 Model = TypeVar('Model', bound=nn.Module)
 BatchSource = Callable[[int], Iterator[TrainingBatch]]
@@ -152,7 +152,7 @@ def train(
         if rank == 0:
             save_state(out / STATE_FILE, step, seconds, model, optimizer, average, random)
             best = model if average is None else cast(Model, average.module)
-            write_atomically(out / MODEL_FILE, lambda part: save_model(best, part))
+            save_model(best, out / MODEL_FILE)
 
     try:
         while share < 1.0:
@@ -192,8 +192,8 @@ def train(
                 if not math.isfinite(row['loss']):
                     raise TrainingError(
                         f'the loss is {row["loss"]} near step {step} (terms: '
-                        f'{", ".join(n for n in sums if not math.isfinite(row[n]))}); lower the learning rate, '
-                        f'or resume from the last checkpoint in {out}'
+                        f'{", ".join(n for n in sums if not math.isfinite(row[n]))}); '
+                        f'lower the learning rate, or resume from the last checkpoint in {out}'
                     )
                 if log is not None and line is not None:
                     log.write(row)

@@ -19,7 +19,7 @@ GIOU_WEIGHT, L1_WEIGHT, FOCAL_WEIGHT = 2.0, 5.0, 1.0
 
 
 class BoxTerms(NamedTuple):
-    """Terms of one path, each a scalar tensor; `iou` (B,) is for the log only."""
+    """Terms of one path, scalar tensors, means over the samples; `iou` is for the log only."""
 
     giou: Tensor
     l1: Tensor
@@ -95,19 +95,24 @@ def focal_loss(score: Tensor, heat: Tensor) -> Tensor:
     return -(hit.sum() + miss.sum()) / positive.sum().clamp(min=1)
 
 
-def box_loss(output: TrackerOutput, boxes: Tensor) -> BoxTerms:
+def box_loss(output: TrackerOutput, boxes: Tensor, present: Tensor | None = None) -> BoxTerms:
     """Loss terms of a network's output against the true boxes (B,4), xywh normalised to the search crop.
 
     The predicted box is read where the predicted score is highest, not at the true cell, so the
-    size and offset maps learn where they will be read. Computed in float32 under autocast too.
+    size and offset maps learn where they will be read. Where a target is not `present` (B,), the score
+    has to be low everywhere and no box is asked for. Computed in float32 under autocast too.
     """
     score, size, offset = output.score_map.float(), output.size_map.float(), output.offset_map.float()
+    seen = torch.ones_like(boxes[:, 0]) if present is None else present.to(boxes.dtype)
+    boxes = torch.where(seen[:, None] > 0, boxes, 0.25)
+    heat = gaussian_heatmap(boxes, score.shape[-1]) * seen[:, None, None]
     predicted = cxcywh_to_xyxy(decode(score, size, offset)[0].flatten(0, 1))
     truth = xywh_to_xyxy(boxes).clamp(0, 1)
     giou, iou = generalized_iou(predicted, truth)
+    share = seen / seen.sum().clamp(min=1)
     return BoxTerms(
-        giou=(1 - giou).mean(),
-        l1=(predicted - truth).abs().mean(),
-        focal=focal_loss(score.squeeze(1), gaussian_heatmap(boxes, score.shape[-1])),
-        iou=iou.detach(),
+        giou=((1 - giou) * share).sum(),
+        l1=((predicted - truth).abs().mean(dim=1) * share).sum(),
+        focal=focal_loss(score.squeeze(1), heat),
+        iou=(iou.detach() * share).sum(),
     )

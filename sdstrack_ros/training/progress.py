@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-
 # columns of the log that are worth a place on the line
 SHOWN = ('loss', 'fine_iou', 'masked_iou', 'iou', 'distill', 'samples_per_s')
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..errors import TrainingError
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file next to `path`, then put it in its place at once."""
-    part = path.with_name(f'.part-{path.name}')
-    write(part)
-    os.replace(part, path)
 
 
 def random_state() -> list[dict[str, torch.Tensor]]:
@@ -62,7 +54,9 @@ def save_state(
         'average': None if average is None else average.state_dict(),
         'random': random,
     }
-    write_atomically(path, lambda part: torch.save(state, part))
+    unfinished = path.with_name(path.name + '.part')
+    torch.save(state, unfinished)
+    os.replace(unfinished, path)
 
 
 def load_state(
@@ -79,7 +73,7 @@ def load_state(
         restore_random_state([{k: v.cpu() for k, v in each.items()} for each in state['random']])
     except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise TrainingError(
-            f'{path}: cannot resume from this state ({error}); it belongs to another network or recipe, or is '
-            f'damaged: use another output folder, or remove it to start anew'
+            f'{path}: cannot resume from this state ({error}); it belongs to another network or recipe, '
+            f'or is damaged: use another output folder, or remove it to start anew'
         ) from error
     return int(state['step']), float(state['seconds'])

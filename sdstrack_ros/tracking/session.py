@@ -53,6 +53,8 @@ class Result(Protocol):
     def mode(self) -> Mode: ...
     @property
     def state(self) -> TargetState: ...
+    @property
+    def held(self) -> bool: ...
 
 
 class FrameTracker(Protocol):
@@ -129,27 +131,27 @@ class TargetSession:
         rgb, x = _images(observation)
         if rgb is None and x is None:
             state = TargetState.LOST if self._state is TargetState.LOST else TargetState.UNCERTAIN
-            return self._unseen(state, self._box, 0.0, Mode.BLIND, now_ns)
+            return self._unseen(state, True, 0.0, Mode.BLIND, now_ns)
         result = self._tracker.track(rgb, x)
         if result.state is not TargetState.TRACKING:
-            box = self._box if result.state is TargetState.LOST else result.box
-            return self._unseen(result.state, box, result.score, result.mode, now_ns)
+            self._box = result.box
+            held = result.held or result.state is TargetState.LOST
+            return self._unseen(result.state, held, result.score, result.mode, now_ns)
         self._box, self._seen_ns = result.box, now_ns
         self._sightings_due = max(0, self._sightings_due - 1)
         self._state = TargetState.UNCERTAIN if self._sightings_due else TargetState.TRACKING
         position = self.locate(x, result.box) if self.locate is not None and x is not None else None
         return Estimate(self.target_id, self._state, False, result.box, result.score, result.mode, position)
 
-    def _unseen(self, state: TargetState, box: Box, score: float, mode: Mode, now_ns: int) -> Estimate:
+    def _unseen(self, state: TargetState, held: bool, score: float, mode: Mode, now_ns: int) -> Estimate:
         if self._seen_ns is None or now_ns < self._seen_ns:  # never yet, or the clock was set back
             self._seen_ns = now_ns
-        held = box == self._box
         if held and now_ns - self._seen_ns > self._hold_ns:
             self._state = TargetState.LOST
             self._sightings_due = SIGHTINGS_AFTER_WITHDRAWAL
             return Estimate(self.target_id, TargetState.LOST, False, None, score, mode)
         self._state = state
-        return Estimate(self.target_id, state, held, box, score, mode)
+        return Estimate(self.target_id, state, held, self._box, score, mode)
 
 
 def _images(observation: Observation | None) -> tuple[Image | None, Image | None]:

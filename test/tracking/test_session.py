@@ -25,6 +25,7 @@ class Result:
     score: float
     mode: Mode
     state: TargetState
+    held: bool
 
 
 @dataclass
@@ -32,6 +33,7 @@ class ScriptedTracker:
     """Moves by 1 px per frame; says the state it is told and, like the real one, holds its box meanwhile."""
 
     state: TargetState = TargetState.TRACKING
+    holds: bool = True
     error: Exception | None = None
     box: Box = FIRST
     seen: list[tuple[bool, bool]] = field(default_factory=list)
@@ -48,7 +50,8 @@ class ScriptedTracker:
         if self.state is TargetState.TRACKING:
             self.box = self.box._replace(x=self.box.x + 1)
         mode = Mode.FUSED if x is not None and rgb is not None else Mode.RGB_ONLY
-        return Result(self.box, 0.8 if self.state is TargetState.TRACKING else 0.1, mode, self.state)
+        seen = self.state is TargetState.TRACKING
+        return Result(self.box, 0.8 if seen else 0.1, mode, self.state, self.holds and not seen)
 
 
 class Bench:
@@ -101,6 +104,15 @@ def test_an_unseen_target_is_held_marked_and_withdrawn(state: TargetState) -> No
     assert (gone.state, gone.held, gone.box) == (TargetState.LOST, False, None)
 
 
+def test_the_tracker_may_hold_an_earlier_box_than_its_last_one() -> None:
+    bench = Bench().started()
+    bench.tracker.state = TargetState.UNCERTAIN
+    bench.tracker.box = FIRST
+    assert (bench.step(100).box, bench.step(100).held) == (FIRST, True)
+    assert bench.step(200, None).box == FIRST
+    assert bench.step(501).box is None
+
+
 def test_blindness_does_not_make_a_lost_target_look_better() -> None:
     bench = Bench().started()
     bench.tracker.state = TargetState.LOST
@@ -131,6 +143,7 @@ def test_a_short_blindness_costs_no_confirmation() -> None:
 def test_a_fresh_but_doubted_box_is_not_called_held() -> None:
     bench = Bench().started()
     bench.tracker.state = TargetState.UNCERTAIN
+    bench.tracker.holds = False
     bench.tracker.box = FIRST._replace(x=99.0)
     estimate = bench.step(2000)
     assert (estimate.state, estimate.held, estimate.box) == (

@@ -1,4 +1,4 @@
-"""A rosbag2 as a sequence: topics found, streams paired as in the node, truth from a topic or a file.
+"""A rosbag2 as a sequence: topics found, frames checked and paired as in the node, truth from topic or file.
 
     sequence = open_bag(Path('run_1'), Modality.DEPTH)
     for observation in sequence.frames: ...
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import DatasetError, EventDataError, ImageError
 from ..sensing import encodings
+from ..sensing.content import ContentCheck
 from ..sensing.events import EVENT_PACKET_TYPE, EventAccumulator, EventPacket
 from ..sensing.synchronizer import Stream, Synchronizer, SynchronizerSettings
 from ..types import Frame, Image, Modality, Observation
@@ -67,7 +68,7 @@ def open_bag(
         benchmark='bag',
         modality=modality,
         frames=BagFrames(path, chosen, modality, settings or SynchronizerSettings()),
-        frame_count=len(stamps),
+        stamps_ns=np.array(sorted(stamps), dtype=np.int64),
         truth=known,
         tolerance_ns=round(period / 2),
         notes=notes,
@@ -113,6 +114,9 @@ class _Pairing:
         self._synchronizer = Synchronizer(frames.settings)
         if frames.modality is None:
             self._synchronizer.set_alive('x', False, 'no X stream')
+        self._checks: dict[Stream, ContentCheck] = {'rgb': ContentCheck('rgb')}
+        if frames.modality is not None:
+            self._checks['x'] = ContentCheck(frames.modality.value)
         self._events = EventAccumulator()
         self._events_due: deque[int] = deque(maxlen=frames.settings.queue)  # RGB stamps without a picture yet
 
@@ -152,8 +156,11 @@ class _Pairing:
         stamp = stamp_of(message.raw)
         try:
             image, frame_id = convert(message)
+            problem = self._checks[stream].problem(image)
         except (ImageError, DatasetError) as error:
-            self._synchronizer.reject(stream, stamp, message.received_ns, str(error))
+            problem = str(error)
+        if problem is not None:
+            self._synchronizer.reject(stream, stamp, message.received_ns, problem)
             return
         add(Frame(stamp, image, frame_id), message.received_ns)
 

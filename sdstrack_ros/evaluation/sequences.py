@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from ..errors import DatasetError
@@ -28,17 +29,17 @@ DEFAULT_RATE = 30.0  # Hz, for data that do not say
 class EvaluationSequence:
     """Frames and truth of one sequence; picklable, so that another process can run it.
 
-    frames can be iterated any number of times; modality None means RGB alone. Truth belongs to frames by
-    stamp, within `tolerance_ns`; a frame without a row is not judged. truth_x: (N,4) a second truth, drawn
-    in the X image (RGBT234, GTOT), row by row. skipped: frames of the data set before the first one, where
-    the target was not visible yet.
+    frames can be iterated any number of times; modality None means RGB alone. stamps_ns: (T,) the stamps of
+    the camera's frames. Truth belongs to frames by stamp, within `tolerance_ns`; a frame without a row is
+    not judged. truth_x: (N,4) a second truth, drawn in the X image (RGBT234, GTOT), row by row. skipped:
+    frames of the data set before the first one, where the target was not visible yet.
     """
 
     name: str
     benchmark: str
     modality: Modality | None
     frames: Iterable[Observation]
-    frame_count: int
+    stamps_ns: npt.NDArray[np.int64]
     truth: StampedTruth
     tolerance_ns: int = 0
     truth_x: FloatArray | None = None
@@ -51,8 +52,8 @@ class EvaluationSequence:
 
     @property
     def rate(self) -> float:
-        """Frames per second by the stamps of the truth."""
-        steps = np.diff(self.truth.stamps_ns)
+        """Frames per second by the stamps."""
+        steps = np.diff(self.stamps_ns)
         return float(1e9 / np.median(steps)) if len(steps) else DEFAULT_RATE
 
 
@@ -71,13 +72,14 @@ def sequence_of_files(
     check_counts(folder, boxes, files.rgb, files.x if files.modality else None)
     if not has_box(boxes[:1])[0]:
         raise DatasetError(f'{folder}: the first frame has no true box to start from')
+    stamps = np.array(files.stamps_ns, dtype=np.int64)
     return EvaluationSequence(
         name=name or folder.name,
         benchmark=benchmark,
         modality=files.modality,
         frames=files,
-        frame_count=len(files.rgb),
-        truth=StampedTruth(np.array(files.stamps_ns, dtype=np.int64), boxes),
+        stamps_ns=stamps,
+        truth=StampedTruth(stamps, boxes),
         truth_x=truth_x,
         skipped=skipped,
         notes=notes,

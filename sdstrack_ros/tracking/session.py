@@ -130,18 +130,24 @@ class TargetSession:
             return Estimate(0, TargetState.IDLE, False, None, 0.0, mode)
         rgb, x = _images(observation)
         if rgb is None and x is None:
-            state = TargetState.LOST if self._state is TargetState.LOST else TargetState.UNCERTAIN
-            return self._unseen(state, True, 0.0, Mode.BLIND, now_ns)
+            return self._unseen(self._doubted, True, 0.0, Mode.BLIND, now_ns)
         result = self._tracker.track(rgb, x)
-        if result.state is not TargetState.TRACKING:
+        if result.state is not TargetState.TRACKING or result.held:
             self._box = result.box
-            held = result.held or result.state is TargetState.LOST
-            return self._unseen(result.state, held, result.score, result.mode, now_ns)
+            # Held though the tracker has no doubt: it knows the target only from the sensor that is down.
+            state = self._doubted if result.state is TargetState.TRACKING else result.state
+            held = result.held or state is TargetState.LOST
+            return self._unseen(state, held, result.score, result.mode, now_ns)
         self._box, self._seen_ns = result.box, now_ns
         self._sightings_due = max(0, self._sightings_due - 1)
         self._state = TargetState.UNCERTAIN if self._sightings_due else TargetState.TRACKING
         position = self.locate(x, result.box) if self.locate is not None and x is not None else None
         return Estimate(self.target_id, self._state, False, result.box, result.score, result.mode, position)
+
+    @property
+    def _doubted(self) -> TargetState:
+        """The state of a target that nobody looks at: no better than it was."""
+        return TargetState.LOST if self._state is TargetState.LOST else TargetState.UNCERTAIN
 
     def _unseen(self, state: TargetState, held: bool, score: float, mode: Mode, now_ns: int) -> Estimate:
         if self._seen_ns is None or now_ns < self._seen_ns:  # never yet, or the clock was set back

@@ -34,6 +34,7 @@ class ScriptedTracker:
 
     state: TargetState = TargetState.TRACKING
     holds: bool = True
+    blind: bool = False
     error: Exception | None = None
     box: Box = FIRST
     seen: list[tuple[bool, bool]] = field(default_factory=list)
@@ -51,7 +52,9 @@ class ScriptedTracker:
             self.box = self.box._replace(x=self.box.x + 1)
         mode = Mode.FUSED if x is not None and rgb is not None else Mode.RGB_ONLY
         seen = self.state is TargetState.TRACKING
-        return Result(self.box, 0.8 if seen else 0.1, mode, self.state, self.holds and not seen)
+        return Result(
+            self.box, 0.8 if seen else 0.1, mode, self.state, self.blind or (self.holds and not seen)
+        )
 
 
 class Bench:
@@ -111,6 +114,14 @@ def test_the_tracker_may_hold_an_earlier_box_than_its_last_one() -> None:
     assert (bench.step(100).box, bench.step(100).held) == (FIRST, True)
     assert bench.step(200, None).box == FIRST
     assert bench.step(501).box is None
+
+
+def test_a_sensor_that_never_saw_the_target_is_no_sighting() -> None:
+    bench = Bench().started()
+    bench.tracker.blind = True
+    estimate = bench.step(100, RGB_ONLY)
+    assert (estimate.state, estimate.held) == (TargetState.UNCERTAIN, True)
+    assert bench.step(501, RGB_ONLY).state is TargetState.LOST
 
 
 def test_blindness_does_not_make_a_lost_target_look_better() -> None:

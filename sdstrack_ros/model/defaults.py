@@ -37,8 +37,6 @@ def load_default(modality: str | Modality, device: str | torch.device = 'cpu') -
 
 def weight_folders() -> list[Path]:
     """Where weights may lie: the source tree, then the share folders of ROS prefixes and of this Python."""
-    prefixes = [
-        Path(prefix) for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix
-    ]
+    prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)), sys.prefix]
     shares = [Path(prefix, 'share', 'sdstrack', 'models') for prefix in prefixes]
     return [Path(__file__).parents[2] / 'models', *shares]

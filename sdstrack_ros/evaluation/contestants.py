@@ -43,13 +43,13 @@ class TrackerSpec:
     """SDSTrack (name 'sdstrack') with its weights, or a peer on one stream.
 
     checkpoint None: the weights that ship for the sequence's modality. missing: what stands in for a missing
-    stream, '' = the default. files: the ONNX files of peers that need some.
+    stream (see Tracker). files: the ONNX files of peers that need some.
     """
 
     name: str = 'sdstrack'
     checkpoint: Path | None = None
     device: str = 'cpu'
-    missing: str = ''
+    missing: str = 'skip'
     stream: str = 'rgb'
     files: tuple[Path, ...] = ()
 
@@ -76,8 +76,7 @@ class TrackerSpec:
         if self.name != 'sdstrack':
             return _PeerRun(Peer(self.name, self.stream, modality, self.files))
         model = _model(self.checkpoint, modality or Modality.DEPTH, self.device)
-        options = {'missing': self.missing} if self.missing else {}
-        return _SessionRun(TargetSession(Tracker(model, modality or Modality.DEPTH, **options)))
+        return _SessionRun(TargetSession(Tracker(model, modality or Modality.DEPTH, self.missing)))
 
 
 def parse_peer(text: str) -> TrackerSpec:

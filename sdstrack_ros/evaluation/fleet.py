@@ -5,7 +5,9 @@ Every machine must see the sources, the weights and the output folder under the 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from ..errors import SettingError
 from .parallel import Job, Outcome, run_job
@@ -14,12 +16,12 @@ from .parallel import Job, Outcome, run_job
 def run_fleet(
     jobs: Sequence[Job], address: str, on_progress: Callable[[int], None] = lambda frames: None
 ) -> Iterator[Outcome]:
-    """As `run_jobs`, on the Ray cluster at `address`: 'auto', 'ray://host:10001', or 'local' for this machine.
+    """As `run_jobs`, on the Ray cluster at `address`: 'auto', 'ray://host:10001', 'local' (this machine).
 
     A job takes one core; Ray repeats a job whose machine is lost. Progress counts whole sequences.
     """
     try:
-        import ray
+        ray: Any = importlib.import_module('ray')
     except ImportError:
         raise SettingError('a fleet needs Ray: pip install "ray>=2.40,<3"') from None
     try:

@@ -15,7 +15,7 @@ MISSING = ('skip', 'zero', 'last', 'copy')
 """What the network sees in place of a stream that is down.
 
 skip: nothing, it runs the other stream alone. zero: zero tokens, as in masked training. last: the stream's
-last frame. copy: the other stream's picture. Where there is nothing to stand in, the stream is skipped.
+last frame, if it had one. copy: the other stream's picture.
 """
 
 

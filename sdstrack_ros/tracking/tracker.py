@@ -89,7 +89,9 @@ class Tracker:
         appearance = appearance_for(self.modality)
         pair, size = observe(rgb, x, appearance, None)
         box = checked_box(box, *size)
-        template, _ = self._look(pair, box, self.model.config.template_factor, self.model.config.template_size)
+        template, _ = self._look(
+            pair, box, self.model.config.template_factor, self.model.config.template_size
+        )
         self._appearance, self._size = appearance, size
         self._template, self._template_pair, self._earlier = template, pair, pair
         self._monitor.start(box)
@@ -98,18 +100,19 @@ class Tracker:
     def track(self, rgb: Image | None, x: Image | None) -> TrackResult:
         """Find the target in the next frame; images as for `init`, of the same size.
 
-        Where no stream shows anything to go by, the last box comes back in mode BLIND. ImageError leaves the
-        tracker as it was.
+        Where no stream is there that has shown the target, the last box comes back in mode BLIND. ImageError
+        leaves the tracker as it was.
         """
         if self.box is None or self._size is None:
             raise BoxError('no target: call init with a box first')
         if rgb is None and x is None:
             return self._blind()
         pair, _ = observe(rgb, x, self._appearance, self._size)
+        fresh = pair & self._template_pair
+        if fresh == Mode.BLIND:
+            return self._blind()
         seen = pair.filled_from(self._earlier) if self.missing == 'last' else pair
         mode = Mode.FUSED if self.missing in ('zero', 'copy') else seen & self._template_pair
-        if mode == Mode.BLIND:
-            return self._blind()
         around, factor = self.box, self.model.config.search_factor
         if self._reacquires:
             around, factor = self._monitor.search_box, factor * self._monitor.search_scale
@@ -121,8 +124,7 @@ class Tracker:
             self._earlier = seen
         if not self.template_complete and state is TargetState.TRACKING and score >= self._believed:
             self._complete_template(pair)
-        rests_on = pair.mode if mode == Mode.FUSED else mode
-        return TrackResult(self.box, score, raw_score, rests_on, state, held, self._monitor.reason)
+        return TrackResult(self.box, score, raw_score, fresh, state, held, self._monitor.reason)
 
     @property
     def _believed(self) -> float:

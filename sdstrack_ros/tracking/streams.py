@@ -67,8 +67,8 @@ def observe(
         found = image.shape[1], image.shape[0]
         if size is not None and found != size:
             raise ImageError(
-                f'{name} image is {found[0]}x{found[1]}, expected {size[0]}x{size[1]}: both streams share one '
-                f'size from the first frame on; set the target again after a change'
+                f'{name} image is {found[0]}x{found[1]}, expected {size[0]}x{size[1]}: both streams keep one '
+                f'size; set the target again after a change'
             )
         size = found
     if size is None:

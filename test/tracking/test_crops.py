@@ -32,7 +32,7 @@ def test_crop_parity(golden, case, size):
 
 
 def test_converting_the_crop_equals_cropping_the_conversion():
-    rgb, depth = synthetic.sequence('rgbd', n=1)['frames'][0]
+    _, depth = synthetic.sequence('rgbd', n=1)['frames'][0]
     appearance = appearance_for('depth')
     whole = appearance.to_channels(depth)
     for values in synthetic.crop_cases():

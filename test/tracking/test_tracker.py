@@ -84,7 +84,7 @@ def test_modes_follow_the_streams(frames, missing):
 
 
 def test_what_stands_in_for_a_missing_stream(frames):
-    (rgb, depth), (rgb_1, depth_1), *_ = frames
+    (rgb, depth), (rgb_1, _), *_ = frames
     seen = {}
     for missing in MISSING:
         model = small_model()

@@ -112,7 +112,7 @@ class _SessionRun:
 
 
 class _PeerRun:
-    """A peer sees its one stream; while that is missing, its last box is held."""
+    """A peer sees its one stream; where that is missing or it finds nothing, its last box is held."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -123,14 +123,14 @@ class _PeerRun:
         self._box = box
 
     def step(self, observation: Observation | None, now_ns: int) -> Answer:
-        mode = self._peer.mode
         seen = self._peer.update(observation) if observation is not None else None
         if seen is None:
             return Answer(self._box, 0.0, TargetState.UNCERTAIN, Mode.BLIND, held=True)
         box, score = seen
-        state = TargetState.TRACKING if box is not None else TargetState.LOST
-        self._box = box or self._box
-        return Answer(box, score, state, mode, held=False)
+        if box is None:
+            return Answer(self._box, score, TargetState.LOST, self._peer.mode, held=True)
+        self._box = box
+        return Answer(box, score, TargetState.TRACKING, self._peer.mode, held=False)
 
 
 @functools.lru_cache(maxsize=2)

@@ -14,7 +14,7 @@ from .parallel import Job, Outcome, run_job
 
 
 def run_fleet(
-    jobs: Sequence[Job], address: str, on_progress: Callable[[int], None] = lambda frames: None
+    address: str, jobs: Sequence[Job], on_progress: Callable[[int], None] = lambda frames: None
 ) -> Iterator[Outcome]:
     """As `run_jobs`, on the Ray cluster at `address`: 'auto', 'ray://host:10001', 'local' (this machine).
 

@@ -11,6 +11,7 @@ import hashlib
 import multiprocessing
 import os
 import re
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -105,8 +106,7 @@ def run_jobs(
 ) -> Iterator[Outcome]:
     """Outcomes as they come. on_progress gets the number of frames processed so far.
 
-    With one worker everything runs in this process. Leaving the generator early (an interrupt) finishes the
-    sequences in progress and starts no others.
+    With one worker everything runs in this process. Leaving the generator early starts no further run.
     """
     if workers <= 1:
         yield from _run_here(jobs, on_progress)
@@ -154,6 +154,7 @@ _frames: Synchronized[int] | None = None
 def _start_worker(frames: Synchronized[int], threads: int) -> None:
     global _frames
     _frames = frames
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a word; the parent speaks
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
 

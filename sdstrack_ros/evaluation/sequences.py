@@ -96,12 +96,15 @@ class ImageFiles:
     stamps_ns: tuple[int, ...] = field(repr=False)
 
     def __iter__(self) -> Iterator[Observation]:
-        for i, stamp in enumerate(self.stamps_ns):
-            rgb = Frame(stamp, read_rgb(self.rgb[i]))
-            x = None
-            if self.modality is not None:
-                x = Frame(stamp, read_x(self.x[i], self.modality))
-            yield Observation(rgb, x, '' if x is not None else 'no X stream')
+        return map(self.read, range(len(self.stamps_ns)))
+
+    def read(self, index: int) -> Observation:
+        """One frame of the sequence."""
+        stamp = self.stamps_ns[index]
+        rgb = Frame(stamp, read_rgb(self.rgb[index]))
+        if self.modality is None:
+            return Observation(rgb, None, 'no X stream')
+        return Observation(rgb, Frame(stamp, read_x(self.x[index], self.modality)))
 
 
 def read_rgb(path: Path) -> Image:

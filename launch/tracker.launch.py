@@ -19,14 +19,14 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(__file__).resolve().parents[1]
 MODALITIES = ['', 'depth', 'thermal', 'event']
-SWITCHES = ['', 'true', 'false']
+SWITCHES = ['true', 'false', 'True', 'False']
 
 # Name, default, what it is, and what it may be. Empty: as the settings say.
 ARGUMENTS = [
     ('modality', '', 'what the second sensor, X, measures: depth, thermal or event', MODALITIES),
     ('params_file', '', 'settings, YAML with the key /**; by default config/<modality>.yaml', None),
     ('namespace', 'sdstrack', 'where the topics lie: boxes come out on /<namespace>/bbox', None),
-    ('use_sim_time', 'false', 'follow /clock, as for a bag played with --clock', ['true', 'false']),
+    ('use_sim_time', 'false', 'follow /clock, as for a bag played with --clock', SWITCHES),
     ('rgb_topic', 'rgb/image_raw', 'RGB images', None),
     ('x_topic', 'x/image_raw', 'X images registered to RGB, or event packets', None),
     ('camera_info_topic', 'rgb/camera_info', 'intrinsics of RGB, for the 3-D position', None),
@@ -35,9 +35,9 @@ ARGUMENTS = [
     ('checkpoint', '', 'file of weights; those that ship by default', None),
     ('device', '', 'where the network runs: auto, cpu, cuda or cuda:N', None),
     ('init_box', '', 'first target: x,y,w,h in pixels', None),
-    ('autostart', '', 'configure and activate without being told to', SWITCHES),
+    ('autostart', '', 'configure and activate without being told to', ['', *SWITCHES]),
     ('log_level', 'info', 'least severe message that is shown', ['debug', 'info', 'warn', 'error', 'fatal']),
-    ('rviz', 'false', 'show RGB and the debug image', ['true', 'false']),
+    ('rviz', 'false', 'show RGB and the debug image', SWITCHES),
 ]
 TEXT_PARAMETERS = ('modality', 'rgb_transport', 'x_transport', 'checkpoint', 'device', 'init_box')
 TOPICS = {
@@ -71,9 +71,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         raise FileNotFoundError(f'params_file: there is no file {settings!r}')
 
     overrides = {name: ParameterValue(given[name], value_type=str) for name in TEXT_PARAMETERS if given[name]}
-    overrides['use_sim_time'] = ParameterValue(given['use_sim_time'], value_type=bool)
+    overrides['use_sim_time'] = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
     if given['autostart']:
-        overrides['autostart'] = ParameterValue(given['autostart'], value_type=bool)
+        overrides['autostart'] = ParameterValue(LaunchConfiguration('autostart'), value_type=bool)
 
     tracker = LifecycleNode(
         package='sdstrack',
@@ -86,7 +86,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output='screen',
         emulate_tty=True,
     )
-    if given['rviz'] == 'false':
+    if given['rviz'].lower() == 'false':
         return [tracker]
     rviz = Node(
         package='rviz2',

@@ -1,4 +1,4 @@
-"""A short ring of past observations: where a target given by a stamped box starts, and what it catches up on."""
+"""A short ring of past observations: where a target given by a stamped box starts, and what it catches up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class History:
         return nearest
 
     def after(self, stamp_ns: int, at_most: int) -> list[Observation]:
-        """Observations newer than the stamp, evenly thinned to `at_most`; the newest one is always among them."""
+        """Observations newer than the stamp, evenly thinned to `at_most`; the newest is always among them."""
         newer = [o for o in self._ring if o.lead.stamp_ns > stamp_ns]
         count = min(len(newer), at_most)
         return [newer[(i + 1) * len(newer) // count - 1] for i in range(count)]

@@ -1,4 +1,4 @@
-"""Input topics: a subscription in message_filters' shape, and what the middleware tells about its publishers."""
+"""Input topics: a subscription in message_filters' shape, and what the middleware tells of its publishers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ except ImportError:  # not installable by pip; the same shape from a plain subsc
             self._callbacks: list[Callable[[Any], None]] = []
             self.sub = node.create_subscription(msg_type, topic, self._call, **options)
 
-        def registerCallback(self, callback: Callable[[Any], None]) -> None:  # noqa: N802 - message_filters' name
+        def registerCallback(self, callback: Callable[[Any], None]) -> None:  # noqa: N802
             self._callbacks.append(callback)
 
         def _call(self, msg: Any) -> None:
@@ -37,21 +37,24 @@ except ImportError:  # not installable by pip; the same shape from a plain subsc
 class Input:
     """One sensor topic: best effort and shallow by default, both open to qos_overrides parameters.
 
+    publishers: how many are matched. incompatible_qos: the policy in which a publisher does not suit.
+    lost: messages that were sent but that the middleware lost on their way.
+
     DEADLINE is not requested: a camera that does not offer it would become incompatible and stay silent.
     """
 
-    def __init__(self, node: Node, msg_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: Node, msg_type: type, topic: str, callback: Callable[[Any], None], depth: int
+    ) -> None:
         self._node = node
-        self._publishers = 0
-        self._incompatible = ''
-        self._lost = 0
-        # Depth 2: the newest frame, and one that came while the executor was busy.
-        qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.publishers = 0
+        self.incompatible_qos = ''
+        self.lost = 0
         self._source = Subscriber(
             node,
             msg_type,
             topic,
-            qos_profile=qos,
+            qos_profile=QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible, matched=self._on_matched, message_lost=self._on_lost
             ),
@@ -64,33 +67,18 @@ class Input:
         """The full name, after remapping."""
         return str(self._source.sub.topic_name)
 
-    @property
-    def lost(self) -> int:
-        """Messages that were sent but that the middleware lost on their way."""
-        return self._lost
-
-    def explain_silence(self) -> str:
-        """Why nothing arrives, as far as the middleware knows."""
-        if self._publishers > 0:
-            return f'{self._publishers} publisher(s) on {self.topic}, but nothing arrives'
-        if self._incompatible and self._node.count_publishers(self.topic) > 0:
-            return (
-                f'the publisher of {self.topic} offers another {self._incompatible}: '
-                f'set qos_overrides.{self.topic}.subscription.{self._incompatible.lower()}'
-            )
-        return f'no publisher on {self.topic}'
-
     def destroy(self) -> None:
         self._node.destroy_subscription(self._source.sub)
 
     def _on_matched(self, event: QoSSubscriptionMatchedInfo) -> None:
-        self._publishers = event.current_count
-        if event.current_count_change > 0:
-            self._incompatible = ''
+        self.publishers = event.current_count
 
     def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
-        self._incompatible = qos_policy_name_from_kind(event.last_policy_kind)
-        self._node.get_logger().error(self.explain_silence())
+        self.incompatible_qos = qos_policy_name_from_kind(event.last_policy_kind)
+        self._node.get_logger().error(
+            f'{self.topic}: a publisher offers another {self.incompatible_qos} than is asked for, so nothing '
+            f'of it arrives; set qos_overrides.{self.topic}.subscription.{self.incompatible_qos.lower()}'
+        )
 
     def _on_lost(self, event: QoSMessageLostInfo) -> None:
-        self._lost = event.total_count
+        self.lost = event.total_count

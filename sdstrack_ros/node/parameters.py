@@ -15,7 +15,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from ..errors import SettingError
-from ..settings import SettingInfo, check, info
+from ..settings import SettingInfo, info
 
 Settings = TypeVar('Settings')
 
@@ -41,8 +41,13 @@ def declare(node: Node, defaults: Settings) -> Settings:
     return settings
 
 
+def belongs_to_ros(name: str) -> bool:
+    """Whether a parameter is one that every node has."""
+    return name.startswith(_OWNED_BY_ROS)
+
+
 def replaced(settings: Settings, values: Mapping[str, Any], prefix: str = '') -> Settings:
-    """A copy with the values of the dotted names put in, checked; names that are not fields are left alone."""
+    """A copy with the values of the dotted names put in, checked; names that are no fields are left alone."""
     changes: dict[str, Any] = {}
     for each in dataclasses.fields(settings):  # type: ignore[arg-type]
         name, current = prefix + each.name, getattr(settings, each.name)
@@ -69,7 +74,7 @@ def _leaves(settings: Any, prefix: str = '') -> Iterator[tuple[str, tuple[Any, S
 
 def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     for name in given:
-        if name not in known and not name.startswith(_OWNED_BY_ROS):
+        if name not in known and not belongs_to_ros(name):
             near = difflib.get_close_matches(name, known, n=1)
             hint = f'did you mean {near[0]!r}?' if near else '`ros2 param list` shows all names'
             raise SettingError(f'parameter {name!r} is unknown: {hint}')

@@ -13,7 +13,7 @@ _PLAUSIBLE_NS = 60 * _SECOND  # a stamp further away than this is of another clo
 
 
 class OutputReport(NamedTuple):
-    """rate: Hz. p50, p95: from stamp to publish, s; NaN where nothing was published or the stamps tell nothing."""
+    """rate: Hz. p50, p95: from stamp to publish, s; NaN where there were none or the stamps tell nothing."""
 
     rate: float
     p50: float

@@ -37,6 +37,12 @@ class LatestWorker(Generic[Item]):
         """How many items gave way to a newer one before their turn."""
         return self._dropped
 
+    @property
+    def busy(self) -> bool:
+        """Whether an item waits or is in work."""
+        with self._condition:
+            return self._busy or self._slot is not None
+
     def submit(self, item: Item) -> bool:
         """Hand over an item; False where an older one in the slot gave way to it."""
         with self._condition:
@@ -45,11 +51,6 @@ class LatestWorker(Generic[Item]):
             self._slot = item
             self._condition.notify_all()
         return vacant
-
-    def clear(self) -> None:
-        """Forget the waiting item; the one in work is finished."""
-        with self._condition:
-            self._slot = None
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Block until nothing waits and nothing is in work; False where the time ran out."""
@@ -77,6 +78,6 @@ class LatestWorker(Generic[Item]):
             assert item is not None
             try:
                 self._work(item)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and the next item gets its turn
+            except Exception as error:
                 self._failed(error)
             del item  # a frame must not live on while nothing comes

@@ -11,8 +11,9 @@ from sensor_msgs.msg import Image as ImageMsg
 from std_msgs.msg import Header
 
 from sdstrack_ros.errors import ImageError
-from sdstrack_ros.node import conversions
-from sdstrack_ros.types import Modality
+from sdstrack_ros.node.conversions import header_of, image_message, stamp_of
+from sdstrack_ros.sensing import encodings
+from sdstrack_ros.types import Frame, Modality
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -51,7 +52,7 @@ def with_alpha(picture: np.ndarray) -> np.ndarray:
     ],
 )
 def test_every_colour_order_gives_the_same_rgb(encoding: str, stored: np.ndarray, padding: int) -> None:
-    got = conversions.rgb_from_image(message(stored, encoding, padding))
+    got = encodings.rgb_from_image(message(stored, encoding, padding))
     assert got.dtype == np.uint8
     np.testing.assert_array_equal(got, RGB)
 
@@ -61,7 +62,7 @@ def test_yuv_of_a_grey_picture_is_grey(encoding: str) -> None:
     luma = RGB[..., 0]
     chroma = np.full_like(luma, 128)
     pair = (chroma, luma) if encoding == 'yuv422' else (luma, chroma)
-    got = conversions.rgb_from_image(message(np.dstack(pair), encoding))
+    got = encodings.rgb_from_image(message(np.dstack(pair), encoding))
     expected = cv2.cvtColor(np.dstack([luma, chroma]), cv2.COLOR_YUV2RGB_YUY2)
     np.testing.assert_array_equal(got, expected)
     assert np.abs(np.diff(got.astype(int), axis=2)).max() == 0
@@ -70,7 +71,7 @@ def test_yuv_of_a_grey_picture_is_grey(encoding: str) -> None:
 def test_bayer_red_filter_gives_red() -> None:
     mosaic = np.zeros((8, 8), np.uint8)
     mosaic[::2, ::2] = 200  # the red cells of RGGB
-    red, green, blue = conversions.rgb_from_image(message(mosaic, 'bayer_rggb8'))[3, 3]
+    red, green, blue = encodings.rgb_from_image(message(mosaic, 'bayer_rggb8'))[3, 3]
     assert red > 100
     assert green == blue == 0
 
@@ -79,7 +80,7 @@ def test_bayer_red_filter_gives_red() -> None:
 @pytest.mark.parametrize('padding', [0, 6])
 @pytest.mark.parametrize('encoding', ['16UC1', 'mono16'])
 def test_depth_in_millimetres_keeps_its_numbers(encoding: str, padding: int, big: bool) -> None:
-    got = conversions.x_from_image(message(GREY16, encoding, padding, big), Modality.DEPTH)
+    got = encodings.x_from_image(message(GREY16, encoding, padding, big), Modality.DEPTH)
     assert got.dtype == np.uint16
     np.testing.assert_array_equal(got, GREY16)
 
@@ -88,25 +89,25 @@ def test_depth_in_millimetres_keeps_its_numbers(encoding: str, padding: int, big
 def test_depth_in_metres_keeps_nan_and_infinity(big: bool) -> None:
     metres = RNG.random((6, 8)).astype(np.float32)
     metres[0, 0], metres[1, 1] = np.nan, np.inf
-    got = conversions.x_from_image(message(metres, '32FC1', 4, big), Modality.DEPTH)
+    got = encodings.x_from_image(message(metres, '32FC1', 4, big), Modality.DEPTH)
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, metres)
 
 
 def test_thermal_in_8_and_16_bit_and_pseudo_colour() -> None:
     grey = RGB[..., 0]
-    np.testing.assert_array_equal(conversions.x_from_image(message(grey, 'mono8', 3), Modality.THERMAL), grey)
-    np.testing.assert_array_equal(conversions.x_from_image(message(GREY16, '16UC1'), Modality.THERMAL), GREY16)
-    colour = conversions.x_from_image(message(RGB[..., ::-1], 'bgr8'), Modality.THERMAL)
+    np.testing.assert_array_equal(encodings.x_from_image(message(grey, 'mono8', 3), Modality.THERMAL), grey)
+    np.testing.assert_array_equal(encodings.x_from_image(message(GREY16, '16UC1'), Modality.THERMAL), GREY16)
+    colour = encodings.x_from_image(message(RGB[..., ::-1], 'bgr8'), Modality.THERMAL)
     np.testing.assert_array_equal(colour, RGB)
 
 
 def test_grey_camera_as_rgb_and_as_event_picture_has_three_equal_channels() -> None:
     grey = RGB[..., 0]
     for got in (
-        conversions.rgb_from_image(message(grey, 'mono8')),
-        conversions.x_from_image(message(grey, 'mono8'), Modality.EVENT),
-        conversions.rgb_from_image(message(grey.astype(np.uint16) << 8, 'mono16')),
+        encodings.rgb_from_image(message(grey, 'mono8')),
+        encodings.x_from_image(message(grey, 'mono8'), Modality.EVENT),
+        encodings.rgb_from_image(message(grey.astype(np.uint16) << 8, 'mono16')),
     ):
         np.testing.assert_array_equal(got, np.dstack([grey] * 3))
 
@@ -114,7 +115,7 @@ def test_grey_camera_as_rgb_and_as_event_picture_has_three_equal_channels() -> N
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8'])
 def test_no_copy_of_a_colour_frame(encoding: str) -> None:
     msg = message(RGB if encoding != 'rgba8' else with_alpha(RGB), encoding)
-    assert np.shares_memory(conversions.rgb_from_image(msg), np.frombuffer(msg.data, np.uint8))
+    assert np.shares_memory(encodings.rgb_from_image(msg), np.frombuffer(msg.data, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -136,17 +137,17 @@ def test_what_cannot_be_read_is_named(change: dict, words: str) -> None:
     for name, value in change.items():
         setattr(msg, name, value)
     with pytest.raises(ImageError, match=words):
-        conversions.rgb_from_image(msg)
+        encodings.rgb_from_image(msg)
 
 
 def test_colour_picture_is_not_depth() -> None:
-    with pytest.raises(ImageError, match='rgb8.*16UC1'):
-        conversions.x_from_image(message(RGB, 'rgb8'), Modality.DEPTH)
+    with pytest.raises(ImageError, match=r'rgb8.*16UC1'):
+        encodings.x_from_image(message(RGB, 'rgb8'), Modality.DEPTH)
 
 
 def test_depth_is_not_thermal() -> None:
-    with pytest.raises(ImageError, match='32FC1.*modality'):
-        conversions.x_from_image(message(RNG.random((4, 4)).astype(np.float32), '32FC1'), Modality.THERMAL)
+    with pytest.raises(ImageError, match=r'32FC1.*modality'):
+        encodings.x_from_image(message(RNG.random((4, 4)).astype(np.float32), '32FC1'), Modality.THERMAL)
 
 
 def compressed(picture: np.ndarray, suffix: str, described: str) -> CompressedImage:
@@ -156,22 +157,22 @@ def compressed(picture: np.ndarray, suffix: str, described: str) -> CompressedIm
 
 def test_png_is_exact_and_jpeg_is_rgb() -> None:
     png = compressed(RGB[..., ::-1], '.png', 'rgb8; png compressed bgr8')
-    np.testing.assert_array_equal(conversions.rgb_from_compressed(png), RGB)
+    np.testing.assert_array_equal(encodings.rgb_from_compressed(png), RGB)
     red = np.zeros((16, 16, 3), np.uint8)
     red[..., 0] = 200
-    jpeg = conversions.rgb_from_compressed(compressed(red[..., ::-1], '.jpg', 'jpeg'))
+    jpeg = encodings.rgb_from_compressed(compressed(red[..., ::-1], '.jpg', 'jpeg'))
     assert np.abs(jpeg.astype(int) - red).max() < 12
 
 
 def test_compressed_depth_of_both_kinds() -> None:
     png = compressed(GREY16, '.png', '16UC1; png compressed')
-    np.testing.assert_array_equal(conversions.x_from_compressed(png, Modality.DEPTH), GREY16)
+    np.testing.assert_array_equal(encodings.x_from_compressed(png, Modality.DEPTH), GREY16)
 
     body = cv2.imencode('.png', GREY16)[1].tobytes()
     millimetres = CompressedImage(
         format='16UC1; compressedDepth png', data=array.array('B', struct.pack('<iff', 0, 0, 0) + body)
     )
-    np.testing.assert_array_equal(conversions.x_from_compressed(millimetres, Modality.DEPTH), GREY16)
+    np.testing.assert_array_equal(encodings.x_from_compressed(millimetres, Modality.DEPTH), GREY16)
 
     a, b = 10100.0, 0.9  # depth = a / (value - b)
     metres = np.array([[1.0, 2.5], [7.0, np.nan]], np.float32)
@@ -180,7 +181,7 @@ def test_compressed_depth_of_both_kinds() -> None:
     quantised = CompressedImage(
         format='32FC1; compressedDepth png', data=array.array('B', struct.pack('<iff', 0, a, b) + body)
     )
-    np.testing.assert_allclose(conversions.x_from_compressed(quantised, Modality.DEPTH), metres, rtol=1e-3)
+    np.testing.assert_allclose(encodings.x_from_compressed(quantised, Modality.DEPTH), metres, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -195,14 +196,21 @@ def test_compressed_depth_of_both_kinds() -> None:
 )
 def test_damaged_compressed_depth_is_named(msg: CompressedImage, words: str) -> None:
     with pytest.raises(ImageError, match=words):
-        conversions.x_from_compressed(msg, Modality.DEPTH)
+        encodings.x_from_compressed(msg, Modality.DEPTH)
 
 
 def test_message_and_back() -> None:
     header = Header(frame_id='camera')
     for image, encoding in ((RGB, 'rgb8'), (RGB[..., ::-1], 'rgb8'), (RGB[1:5, 2:6], 'rgb8')):
-        msg = conversions.image_to_message(image, encoding, header)
+        msg = image_message(image, encoding, header)
         assert (msg.header, msg.encoding, msg.step) == (header, 'rgb8', image.shape[1] * 3)
-        np.testing.assert_array_equal(conversions.rgb_from_image(msg), image)
-    msg = conversions.image_to_message(GREY16, '16UC1', header)
-    np.testing.assert_array_equal(conversions.x_from_image(msg, Modality.DEPTH), GREY16)
+        np.testing.assert_array_equal(encodings.rgb_from_image(msg), image)
+    msg = image_message(GREY16, '16UC1', header)
+    np.testing.assert_array_equal(encodings.x_from_image(msg, Modality.DEPTH), GREY16)
+
+
+def test_header_goes_round() -> None:
+    frame = Frame(1_700_000_000_123_456_789, RGB, 'camera')
+    header = header_of(frame)
+    assert stamp_of(header) == frame.stamp_ns
+    assert header.frame_id == 'camera'

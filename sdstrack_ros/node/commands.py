@@ -1,0 +1,50 @@
+"""`sdstrack run`: the node without ros2 launch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..types import Modality
+from .main import main
+from .share import shared_file
+
+
+def run(
+    modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
+    rgb_topic: Annotated[str, typer.Option(help='RGB images')] = 'rgb/image_raw',
+    x_topic: Annotated[str, typer.Option(help='X images, or event packets')] = 'x/image_raw',
+    camera_info_topic: Annotated[str, typer.Option(help='intrinsics, for the position')] = 'rgb/camera_info',
+    checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    init_box: Annotated[str | None, typer.Option(help='first target: x,y,w,h in pixels')] = None,
+    namespace: Annotated[str, typer.Option(help='where the topics lie')] = 'sdstrack',
+    params_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help='parameters, YAML; config/MODALITY.yaml by default'),
+    ] = None,
+    use_sim_time: Annotated[bool, typer.Option(help='follow /clock, for a bag played with --clock')] = False,
+    log_level: Annotated[str, typer.Option(help='debug, info, warn, error or fatal')] = 'info',
+) -> None:
+    """Start the tracker node. Boxes come out on /NAMESPACE/bbox; Ctrl-C ends it."""
+    arguments = ['sdstrack', '--ros-args', '--log-level', log_level, '-r', f'__ns:=/{namespace.strip("/")}']
+    for topic, target in (
+        ('rgb/image_raw', rgb_topic),
+        ('x/image_raw', x_topic),
+        ('rgb/camera_info', camera_info_topic),
+    ):
+        if target != topic:
+            arguments += ['-r', f'{topic}:={target}']
+    params_file = params_file or shared_file(f'config/{modality.value}.yaml')
+    if params_file is not None:
+        arguments += ['--params-file', str(params_file)]
+    parameters = {'modality': modality.value, 'device': device, 'use_sim_time': str(use_sim_time).lower()}
+    if checkpoint is not None:
+        parameters['checkpoint'] = str(checkpoint)
+    if init_box is not None:
+        parameters['init_box'] = f"'{init_box}'"  # quoted, or YAML makes a list of it
+    for name, value in parameters.items():
+        arguments += ['-p', f'{name}:={value}']
+    raise typer.Exit(main(arguments))

@@ -1,0 +1,72 @@
+"""The model that the parameters ask for, on the device that they ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import CheckpointError, SettingError
+from ..model import SDSTrack, SDSTrackConfig
+from ..model.defaults import load_default
+from ..tracking import Tracker
+from ..types import Box
+from .settings import NodeSettings
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """The network, and what people are told of it."""
+
+    network: SDSTrack
+    name: str
+    device: str
+    warning: str = ''
+
+
+def load_model(settings: NodeSettings) -> LoadedModel:
+    """Raises SettingError or CheckpointError, naming the parameter or the file."""
+    device = choose_device(settings.device)
+    shown = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
+    if settings.checkpoint:
+        path = Path(settings.checkpoint).expanduser()
+        return LoadedModel(SDSTrack.from_checkpoint(path, device=device), path.name, shown)
+    try:
+        network = load_default(settings.modality, device=device)
+    except CheckpointError as error:
+        if not settings.allow_untrained:
+            raise
+        torch.manual_seed(0)
+        small = SDSTrackConfig(dim=96, depth=4, heads=3, fusion_blocks=(1, 3), elimination_blocks=())
+        warning = f'the weights are random and the boxes mean nothing: {error}'
+        return LoadedModel(SDSTrack(small).eval().to(device), 'UNTRAINED', shown, warning)
+    return LoadedModel(network, f'nano {settings.modality}', shown)
+
+
+def warm_up(model: LoadedModel, modality: str) -> None:
+    """Run every mode once on nothing, so that the first frame is not the slow one."""
+    rgb = np.zeros((240, 320, 3), np.uint8)
+    x = np.zeros((240, 320), np.uint16) if modality == 'depth' else rgb
+    tracker = Tracker(model.network, modality)
+    tracker.init(rgb, x, Box(120, 80, 80, 80))
+    for pair in ((rgb, x), (rgb, None), (None, x)):
+        tracker.track(*pair)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU. Raises SettingError where there is no such device."""
+    if wanted == 'auto':
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise SettingError(f'device: {wanted!r} is none; use auto, cpu, cuda or cuda:N') from None
+    if device.type not in ('cpu', 'cuda'):
+        raise SettingError(f'device: {wanted!r} is not supported; use auto, cpu, cuda or cuda:N')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingError(
+            f'device: {wanted!r} is not there ({torch.cuda.device_count()} CUDA devices); use auto or cpu'
+        )
+    return device

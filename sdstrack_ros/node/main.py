@@ -1,0 +1,69 @@
+"""The process of the node: signals, the shared-memory profile, and an exit code that tells the truth."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from ..errors import SdstrackError
+
+# How Fast DDS is told its profile on Jazzy and before, and since Kilted.
+_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+_SPIN_S = 0.1  # how soon a signal is seen
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tracker node until SIGINT or SIGTERM; ROS arguments as usual (`--ros-args ...`).
+
+    Returns 0 after a signal, 2 where the node cannot be made from its parameters.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    # Imported late: loading torch takes seconds, in which a signal must already be understood.
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from .node import TrackerNode
+
+    use_shared_memory_profile()
+    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        try:
+            node = TrackerNode()
+        except SdstrackError as error:
+            rclpy.logging.get_logger('sdstrack').fatal(str(error))
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=_SPIN_S)
+        # `ros2 launch` sends Ctrl-C a second time: the teardown is not to be interrupted.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        node.close()
+        executor.shutdown()
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def use_shared_memory_profile() -> None:
+    """Let Fast DDS pass whole frames through shared memory, unless the user has chosen a profile.
+
+    With its defaults a frame does not fit the shared-memory segment, and best-effort images are mostly lost.
+    """
+    from .share import shared_file
+
+    profile = shared_file('config/fastdds_shm.xml')
+    if profile is not None and not any(variable in os.environ for variable in _PROFILE_VARIABLES):
+        os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, str(profile)))
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv))

@@ -41,13 +41,22 @@ class PairSettings:
 
     template_size: int = setting(128, 'template crop, px', minimum=16)
     search_size: int = setting(256, 'search crop, px', minimum=32)
-    template_factor: float = setting(2.0, 'template crop side over the square root of the box area', minimum=1.0)
+    template_factor: float = setting(
+        2.0, 'template crop side over the square root of the box area', minimum=1.0
+    )
     search_factor: float = setting(4.0, 'search crop side over the square root of the box area', minimum=1.0)
-    absent: float = setting(0.07, 'share of pairs without the target in the search crop', minimum=0.0, maximum=1.0)
-    widened: float = setting(0.15, 'share of search crops widened as for re-acquisition', minimum=0.0, maximum=1.0)
+    absent: float = setting(
+        0.07, 'share of pairs without the target in the search crop', minimum=0.0, maximum=1.0
+    )
+    widened: float = setting(
+        0.15, 'share of search crops widened as for re-acquisition', minimum=0.0, maximum=1.0
+    )
     distractors: int = setting(2, 'most things beside the target', minimum=0)
     strange_colours: float = setting(
-        0.0, 'share of RGB-alone pairs that show depth, heat or events in their place', minimum=0.0, maximum=1.0
+        0.0,
+        'share of RGB-alone pairs that show depth, heat or events in their place',
+        minimum=0.0,
+        maximum=1.0,
     )
 
     def __post_init__(self) -> None:
@@ -57,7 +66,9 @@ class PairSettings:
 class PairSource:
     """Endless training pairs of one modality; None: RGB alone, where channels 3-5 mean nothing."""
 
-    def __init__(self, library: Library, modality: Modality | None, settings: PairSettings, seed: int) -> None:
+    def __init__(
+        self, library: Library, modality: Modality | None, settings: PairSettings, seed: int
+    ) -> None:
         self.library, self.modality, self.settings = library, modality, settings
         self._generator = torch.Generator(library.device).manual_seed(seed)
         device = library.device
@@ -159,7 +170,11 @@ class PairSource:
         else:
             seen = render(self.library, scene, points)
             colour, inside = seen.colour, seen.inside
-            x = self._depth(seen, look, draw) if modality is Modality.DEPTH else self._thermal(seen, look, draw)
+            x = (
+                self._depth(seen, look, draw)
+                if modality is Modality.DEPTH
+                else self._thermal(seen, look, draw)
+            )
         picture = torch.cat([self._camera(colour, look, draw), x], 1) * inside
         return (picture - self._mean) / self._std
 
@@ -178,21 +193,24 @@ class PairSource:
     def _depth(self, seen: Rendering, look: dict[str, Tensor], draw: Draw) -> Tensor:
         holed = depth_with_holes(seen.depth, seen.border, seen.colour, draw, look['hole_share'])
         # Holes are zeros in nearly every frame, so that the range runs from 0 to the clip of the far end.
-        far = wide(look['depth_range'] * torch.exp(draw.normal(0.05))) * seen.depth.flatten(1).median(1).values[
-            :, None, None, None
-        ]
+        far = (
+            wide(look['depth_range'] * torch.exp(draw.normal(0.05)))
+            * seen.depth.flatten(1).median(1).values[:, None, None, None]
+        )
         return jet((holed / far).clamp(0, 1))
 
     def _thermal(self, seen: Rendering, look: dict[str, Tensor], draw: Draw) -> Tensor:
         size = (seen.heat.shape[2], seen.heat.shape[3])
         heat = (seen.heat - 0.5) * wide(look['heat_gain']) + 0.5
         heat = heat + wide(look['heat_level'] + draw.normal(0.03)) + 0.03 * low_frequency(draw, size, 4)
-        heat = blur(heat, draw.uniform(0.3, 1.4), draw.uniform(0, 3.1416), torch.ones(draw.batch, device=heat.device))
+        heat = blur(
+            heat, draw.uniform(0.3, 1.4), draw.uniform(0, 3.1416), torch.ones(draw.batch, device=heat.device)
+        )
         return (heat + 0.5 * wide(look['noise']) * noise_like(heat, draw)).clamp(0, 1).expand(-1, 3, -1, -1)
 
 
 def _within_image(box: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes (B,4) cut to the image of half extents `frame` (B,2), and whether enough of them is left to see."""
+    """Boxes (B,4) cut to the image of half extents `frame` (B,2), and whether enough of them is left."""
     limit = torch.cat([frame, frame], 1)
     cut = torch.minimum(torch.maximum(box, -limit), limit)
     share = (cut[:, 2:] - cut[:, :2]).prod(1) / (box[:, 2:] - box[:, :2]).prod(1)

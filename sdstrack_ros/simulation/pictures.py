@@ -131,7 +131,9 @@ def _add_plate(
     height, width = rgb.shape[:2]
     square = (PLATE_SIZE, PLATE_SIZE)
     layers = (rgb, mask * np.uint8(255), grey)
-    found.plates.append(np.dstack([cv2.resize(each, square, interpolation=cv2.INTER_AREA) for each in layers]))
+    found.plates.append(
+        np.dstack([cv2.resize(each, square, interpolation=cv2.INTER_AREA) for each in layers])
+    )
     found.aspects.append(width / height)
     found.measured.append(measured)
     if box is None:
@@ -212,7 +214,7 @@ def _is_good_target(box: tuple[float, float, float, float], shape: tuple[int, ..
 
 
 def _cut_out(rgb: Image, mask: Image) -> tuple[Image, float] | None:
-    """RGBA (128,128,4) of the masked thing, filling the square, and its aspect; None where it is too small."""
+    """RGBA (128,128,4) of the masked thing, filling the square, and its aspect; None if tiny."""
     x, y, w, h = cv2.boundingRect(mask)
     if min(w, h) < 24:
         return None

@@ -59,9 +59,10 @@ class Pose:
 class Layer:
     """One sprite of each scene of the batch.
 
-    sprite (B,) index; pose; gain (B,3) and bias (B,3) of its colour; opacity (B,) in the visible, heat_opacity
-    (B,) in the thermal image (0 removes it); depth (B,) m; heat (B,) 0..1 mean temperature; skin (B,) index of
-    the sprite whose brightness gives the pattern of its temperature, which so is no function of its colour.
+    sprite (B,) index; gain (B,3) and bias (B,3) of its colour; opacity (B,) in the visible and
+    heat_opacity (B,) in the thermal image (0 removes it); depth (B,) m; heat (B,) 0..1 mean temperature;
+    skin (B,) index of the sprite whose brightness gives the pattern of its temperature, which so is no
+    function of its colour.
     """
 
     sprite: Tensor
@@ -77,9 +78,13 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """plate (B,) index; plate_pose; depth plane: distance (B,) m and slope (B,2) share per unit; relief
-    (B,) share of the distance by which the pattern relief_skin (B,) of a sprite stands out; object_depth (B,) m and object_heat (B,) of the plate's own object; heat_curve (B,2) contrast and level of the
-    plate's temperature; layers back to front; frame (B,2) half extents of the camera image (outside it is nothing)."""
+    """One moment of each scene of the batch.
+
+    plate (B,) index. distance (B,) m and slope (B,2), in shares per image unit, of the plane of the plate;
+    relief (B,): share of the distance by which the pattern relief_skin (B,) of a sprite stands out.
+    object_depth (B,) m and object_heat (B,) of the plate's own object. heat_curve (B,2): contrast and level
+    of the plate's temperature. layers: back to front. frame (B,2): half extents of the camera image.
+    """
 
     plate: Tensor
     plate_pose: Pose

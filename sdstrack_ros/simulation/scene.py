@@ -39,10 +39,14 @@ def random_pair(library: Library, draw: Draw, distractors: int = 3, occluders: i
     aspect = library.plate_aspect[first]
     plate_half = torch.stack([aspect, torch.ones_like(aspect)], 1)
     # Half of the cameras see beyond the plate (it is mirrored there), so that crops seldom leave the image.
-    frame = plate_half * torch.where(draw.chance(0.5), draw.uniform(1.0, 2.2), draw.uniform(0.8, 1.0))[:, None]
+    frame = (
+        plate_half * torch.where(draw.chance(0.5), draw.uniform(1.0, 2.2), draw.uniform(0.8, 1.0))[:, None]
+    )
     plate_pose = [_plate_pose(plate_half, draw) for _ in range(2)]
     mirror = torch.where(draw.chance(0.5), -1.0, 1.0)
-    plate_pose = [replace(p, half=p.half * torch.stack([mirror, torch.ones_like(mirror)], 1)) for p in plate_pose]
+    plate_pose = [
+        replace(p, half=p.half * torch.stack([mirror, torch.ones_like(mirror)], 1)) for p in plate_pose
+    ]
 
     # The target: a sprite, or (own) the object of the plate, where the sprite is made invisible.
     size = draw.log_uniform(0.08, 0.5)
@@ -117,9 +121,7 @@ def still(batch: int, device: torch.device) -> Tensor:
 
 def _plate_pose(half: Tensor, draw: Draw) -> Pose:
     scale = torch.exp(draw.normal(0.06))[:, None]
-    return Pose(
-        draw.normal(0.06, 2), half * scale, draw.normal(0.05), still(draw.batch, draw.device)
-    )
+    return Pose(draw.normal(0.06, 2), half * scale, draw.normal(0.05), still(draw.batch, draw.device))
 
 
 def _moving_pose(start: Tensor, half: Tensor, draw: Draw, stray: float) -> tuple[Pose, Pose]:
@@ -131,7 +133,9 @@ def _moving_pose(start: Tensor, half: Tensor, draw: Draw, stray: float) -> tuple
     first = Pose(start, half, angle, bend)
     reach = half.abs().amax(1, keepdim=True)
     turn = torch.where(draw.chance(0.15), draw.normal(0.8), draw.normal(0.2))
-    later = torch.cat([(bend[:, :2] + draw.normal(0.04, 2)).clamp(-0.1, 0.1), bend[:, 2:] + draw.normal(0.7, 2)], 1)
+    later = torch.cat(
+        [(bend[:, :2] + draw.normal(0.04, 2)).clamp(-0.1, 0.1), bend[:, 2:] + draw.normal(0.7, 2)], 1
+    )
     second = Pose(
         start + draw.normal(stray, 2) * reach,
         half * torch.exp(draw.normal(0.2, 1) + draw.normal(0.1, 2)),

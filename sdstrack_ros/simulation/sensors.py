@@ -5,6 +5,8 @@ All pictures are float (B,C,H,W) in 0..1 on any device; draws come from the gene
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ def noise_like(picture: Tensor, draw: Draw) -> Tensor:
 
 
 def blur(picture: Tensor, sigma: Tensor, angle: Tensor, stretch: Tensor) -> Tensor:
-    """Gaussian blur, another one for each of the batch: sigma (B,) px, stretched `stretch` times along `angle`."""
+    """Gaussian blur, another one per sample: sigma (B,) px, stretched `stretch` times along `angle`."""
     batch, channels, height, width = picture.shape
     axis = torch.arange(-4, 5, device=picture.device, dtype=picture.dtype)
     y, x = torch.meshgrid(axis, axis, indexing='ij')
@@ -87,14 +89,16 @@ def event_picture(moments: list[Tensor], threshold: Tensor, noise: Tensor, draw:
     """Picture (B,3,H,W) of the events between successive brightness images (B,1,H,W) in 0..1.
 
     White ground, brighter (ON) blue, darker (OFF) red; the last event of a pixel is seen.
-    threshold (B,): contrast of the logarithm that makes an event; noise (B,): share of pixels that fire alone.
+    threshold (B,): contrast of the logarithm that makes an event; noise (B,): share of pixels firing alone.
     """
     level = [torch.log(moment + 0.03) for moment in moments]
     polarity = torch.zeros_like(level[0])
-    for before, after in zip(level, level[1:], strict=False):
+    for before, after in itertools.pairwise(level):
         change = after - before
         polarity = torch.where(change.abs() > wide(threshold), change.sign(), polarity)
     lone = torch.rand(polarity.shape, generator=draw.generator, device=polarity.device)
-    polarity = torch.where(lone < wide(noise) / 2, 1.0, torch.where(lone > 1 - wide(noise) / 2, -1.0, polarity))
+    polarity = torch.where(
+        lone < wide(noise) / 2, 1.0, torch.where(lone > 1 - wide(noise) / 2, -1.0, polarity)
+    )
     on, off = (polarity > 0).float(), (polarity < 0).float()
     return torch.cat([1 - on, 1 - on - off, 1 - off], 1)

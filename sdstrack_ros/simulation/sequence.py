@@ -146,7 +146,9 @@ def render_sequence(
             lags = torch.linspace(1 / rate, 0, _MOMENTS)
             moments = [render_colour(stage.library, stage.at(chunk - lag), points)[0] for lag in lags]
             brightness = [moment.mean(1, keepdim=True) for moment in moments]
-            x += list(_bytes(event_picture(brightness, draw.uniform(0.1, 0.1), draw.uniform(0.003, 0.003), draw)))
+            x += list(
+                _bytes(event_picture(brightness, draw.uniform(0.1, 0.1), draw.uniform(0.003, 0.003), draw))
+            )
         target = scene.layers[stage.target]
         corners = target.pose.box_around(stage.library.outline[target.sprite])
         boxes.append((corners + half.repeat(1, 2)) * (height / 2))
@@ -191,7 +193,12 @@ def _stage(generator: torch.Generator, aspect: float) -> _Stage:
         layers.append((_thing(sprite, 3.2, draw), _wander(0.34, library, sprite, reach, draw)))
     target = len(layers)
     layers.append((_thing(1, near, draw), _wander(0.46, library, 1, reach, draw, target_depth, near)))
-    pole = Pose(torch.tensor([[0.35 * aspect, 0.0]]), torch.tensor([[0.06, 3.0]]), torch.zeros(1), still(1, torch.device('cpu')))
+    pole = Pose(
+        torch.tensor([[0.35 * aspect, 0.0]]),
+        torch.tensor([[0.06, 3.0]]),
+        torch.zeros(1),
+        still(1, torch.device('cpu')),
+    )
     layers.append((_thing(7, 0.9, draw), lambda times: _fixed(pole, len(times))))
     phase = draw.uniform(0, 2 * math.pi, 2)[0]
     frame = torch.tensor([[aspect, 1.0]])
@@ -249,5 +256,8 @@ def _wander(
 
 def _fixed(pose: Pose, count: int) -> Pose:
     return Pose(
-        pose.center.expand(count, 2), pose.half.expand(count, 2), pose.angle.expand(count), pose.bend.expand(count, 4)
+        pose.center.expand(count, 2),
+        pose.half.expand(count, 2),
+        pose.angle.expand(count),
+        pose.bend.expand(count, 4),
     )

@@ -87,8 +87,16 @@ class RgbObjective:
 class RenderedBatches:
     """Endless batches of a pair source; a batch depends on the seed and on its step alone."""
 
-    def __init__(self, library: Library, modality: Modality | None, pairs: PairSettings, batch: int, seed: int) -> None:
-        self._library, self._modality, self._pairs, self._batch, self._seed = library, modality, pairs, batch, seed
+    def __init__(
+        self, library: Library, modality: Modality | None, pairs: PairSettings, batch: int, seed: int
+    ) -> None:
+        self._library, self._modality, self._pairs, self._batch, self._seed = (
+            library,
+            modality,
+            pairs,
+            batch,
+            seed,
+        )
 
     def __call__(self, step: int) -> Iterator[TrainingBatch]:
         source = PairSource(self._library, self._modality, self._pairs, self._seed * 1_000_003 + step)
@@ -108,7 +116,12 @@ def nano_pairs(strange_colours: float = 0.0, config: SDSTrackConfig = NANO) -> P
 
 
 def train_foundation(
-    library: Library, settings: NanoSettings, out: Path, config: SDSTrackConfig = NANO, *, resume: bool = False
+    library: Library,
+    settings: NanoSettings,
+    out: Path,
+    config: SDSTrackConfig = NANO,
+    *,
+    resume: bool = False,
 ) -> SDSTrack:
     """The RGB tracker, from nothing; weights and log in `out`."""
     torch.manual_seed(settings.seed)
@@ -131,7 +144,9 @@ def train_foundation(
         seed=settings.seed,
     )
     groups = [{'params': [p for p in model.parameters() if p.requires_grad], 'lr': settings.foundation_lr}]
-    batches = RenderedBatches(library, None, nano_pairs(settings.strange_colours, config), settings.batch, settings.seed)
+    batches = RenderedBatches(
+        library, None, nano_pairs(settings.strange_colours, config), settings.batch, settings.seed
+    )
     train(model, groups, batches, RgbObjective(eliminate_from=15), run, out, SDSTrack.save, resume=resume)
     return model
 
@@ -146,7 +161,7 @@ def train_adapters(
     *,
     resume: bool = False,
 ) -> SDSTrack:
-    """Adapters, X patch embedding and last norm of one modality on the frozen `foundation` (changed in place)."""
+    """Adapters, X patch embedding and last norm of one modality on the frozen `foundation` (in place)."""
     model = foundation
     model.freeze_foundation()
     run = TrainSettings(
@@ -163,7 +178,18 @@ def train_adapters(
         log_every=100,
         seed=settings.seed,
     )
-    batches = RenderedBatches(library, modality, nano_pairs(config=model.config), settings.batch, settings.seed + 1)
+    batches = RenderedBatches(
+        library, modality, nano_pairs(config=model.config), settings.batch, settings.seed + 1
+    )
     objective = SelfDistillation(model.config, distillation)
-    train(model, adapter_parameter_groups(model, settings.adapter_lr), batches, objective, run, out, SDSTrack.save, resume=resume)
+    train(
+        model,
+        adapter_parameter_groups(model, settings.adapter_lr),
+        batches,
+        objective,
+        run,
+        out,
+        SDSTrack.save,
+        resume=resume,
+    )
     return model

@@ -12,7 +12,8 @@ from sdstrack_ros.simulation.pictures import picture_library
 
 def test_procedural_textures_follow_from_the_seed() -> None:
     one, same, other = (procedural_library(seed, plates=1, sprites=2) for seed in (5, 5, 6))
-    assert torch.equal(one.plates, same.plates) and torch.equal(one.sprites, same.sprites)
+    assert torch.equal(one.plates, same.plates)
+    assert torch.equal(one.sprites, same.sprites)
     assert not torch.equal(one.plates, other.plates)
 
 

@@ -23,12 +23,15 @@ def library():
 @pytest.mark.parametrize('modality', [None, *Modality])
 def test_shapes_ranges_and_seed(library, modality) -> None:
     first, same, other = (PairSource(library, modality, SMALL, seed).draw(6) for seed in (3, 3, 4))
-    assert first.template.shape == (6, 6, 32, 32) and first.search.shape == (6, 6, 64, 64)
-    assert first.box.shape == (6, 4) and first.present.dtype == torch.bool
+    assert first.template.shape == (6, 6, 32, 32)
+    assert first.search.shape == (6, 6, 64, 64)
+    assert first.box.shape == (6, 4)
+    assert first.present.dtype == torch.bool
     for one, two in zip(first, same, strict=True):
         assert torch.equal(one, two)
     assert not torch.equal(first.search, other.search)
-    assert torch.isfinite(first.search).all() and first.search.abs().max() < 3
+    assert torch.isfinite(first.search).all()
+    assert first.search.abs().max() < 3
     if modality is not None:
         assert first.search[:, 3:].std() > 0
 

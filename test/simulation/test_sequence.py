@@ -14,8 +14,10 @@ from sdstrack_ros.simulation import render_sequence
 def test_frames_are_as_sensors_give_them(modality, dtype, shape) -> None:
     sequence = render_sequence(modality, frames=3, width=128, height=96, seed=1)
     assert len(sequence) == 3
-    assert sequence.rgb[0].shape == (96, 128, 3) and sequence.rgb[0].dtype == np.uint8
-    assert sequence.x[0].shape == shape and sequence.x[0].dtype == dtype
+    assert sequence.rgb[0].shape == (96, 128, 3)
+    assert sequence.rgb[0].dtype == np.uint8
+    assert sequence.x[0].shape == shape
+    assert sequence.x[0].dtype == dtype
     assert np.array_equal(np.diff(sequence.stamps_ns), [33333333, 33333334])
 
 
@@ -37,7 +39,9 @@ def test_target_moves_and_depth_shows_it_at_its_place() -> None:
         assert abs(fx * x / z + cx - centers[i, 0]) < 0.2 * sequence.boxes[i, 2]
         left, top, w, h = sequence.boxes[i].round().astype(int)
         patch = sequence.x[i][top : top + h, left : left + w] / 1000
-        assert np.mean(np.abs(patch - z) < 0.03 * z) > 0.2, 'a good part of the box is at the distance of the target'
+        assert np.mean(np.abs(patch - z) < 0.03 * z) > 0.2, (
+            'a good part of the box is at the distance of the target'
+        )
 
 
 def test_impossible_videos_are_refused() -> None:

@@ -93,7 +93,7 @@ class HealthSettings:
 class SensorReport:
     """How one sensor does. rate: Hz. age: s since the last message, -1 before the first. loss: 0 to 1.
 
-    arriving: frames with usable stamps come in; whether a partner is worth waiting for.
+    arriving: frames with usable stamps come in, or the first may come yet: they are worth waiting for.
     """
 
     state: SensorState
@@ -175,7 +175,9 @@ class SensorMonitor:
         last = self._last_message_ns
         age = -1.0 if last is None else max(0, now_ns - last) / 1e9
         reason = self._reason(rate, age, loss, now_ns)
-        arriving = bool(self._arrivals) and now_ns - self._arrivals[-1].now_ns <= self._patience_ns()
+        expected_ns = self._arrivals[-1].now_ns if self._arrivals else self._start_ns
+        may_come = bool(self._arrivals) or self._state is SensorState.NOT_RECEIVED
+        arriving = may_come and now_ns - expected_ns <= self._patience_ns()
         return SensorReport(self._state, self._level(reason, now_ns), reason, rate, age, loss, arriving)
 
     def _watch(self, now_ns: int) -> None:

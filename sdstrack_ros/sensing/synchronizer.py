@@ -25,6 +25,9 @@ Stream = Literal['rgb', 'x']
 MAX_WAITS_IN_VAIN = 3
 """So many waits for nothing in a row, and RGB waits no more until an X frame comes in time."""
 
+LATE_IN_A_ROW = 3
+"""So many frames of a stream in a row behind its newest one, in order: its clock was set back a little."""
+
 
 @dataclass(frozen=True)
 class SynchronizerSettings:
@@ -88,7 +91,8 @@ class _Queue:
     newest: int | None = None
     last_arrival: int | None = None
     refused: bool = False  # the newest one
-    steps: deque[int] = field(default_factory=lambda: deque(maxlen=9))
+    late: list[int] = field(default_factory=list)  # stamps of the last frames, where they were behind
+    steps: deque[int] = field(default_factory=lambda: deque(maxlen=31))
 
     @property
     def period(self) -> int:
@@ -100,6 +104,7 @@ class _Queue:
         self.drop(len(self.entries))
         self.newest = self.last_arrival = None
         self.steps.clear()
+        self.late.clear()
 
     def drop(self, number: int) -> None:
         """Discard the oldest entries."""
@@ -119,6 +124,7 @@ class Synchronizer:
         self._x = _Queue('x', round(settings.x_offset * 1e9))
         self._ready: deque[Observation] = deque(maxlen=settings.queue)
         self._last_out: int | None = None
+        self._last_lead = self._rgb
         self._alone: deque[_Entry] = deque(maxlen=settings.queue)  # RGB frames that went without X
         self._waits_in_vain = 0
 
@@ -178,19 +184,16 @@ class Synchronizer:
         if stamp_ns <= 0:
             counts.invalid += 1
             return
-        if queue.newest is not None:
-            step = entry.stamp - queue.newest
-            if step < -self._jump:
-                if queue is self._rgb:
-                    while queue.entries:
-                        self._send_rgb(queue.entries.popleft(), entry.arrival)
-                queue.forget()
-            elif step <= 0:
+        step = entry.stamp - queue.newest if queue.newest is not None else 0
+        if queue.newest is not None and step <= 0:
+            if not self._clock_set_back(queue, entry.stamp):
                 counts.dropped += fresh and step == 0
                 counts.late += fresh and step < 0
                 return
-            else:
-                queue.steps.append(step)
+            self._restart(queue, entry.arrival)
+        elif step > 0:
+            queue.steps.append(step)
+            queue.late.clear()
         queue.newest, queue.last_arrival, queue.refused = entry.stamp, entry.arrival, not fresh
         if queue is self._x and self._came_in_time(entry):
             self._waits_in_vain = 0
@@ -203,6 +206,24 @@ class Synchronizer:
                 self._send_rgb(queue.entries.popleft(), entry.arrival)
             else:
                 queue.drop(1)
+
+    def _clock_set_back(self, queue: _Queue, stamp: int) -> bool:
+        """Whether a stamp behind the newest one means another clock, not a late or repeated frame."""
+        assert queue.newest is not None
+        if queue.late and stamp <= queue.late[-1]:
+            queue.late.clear()
+        if stamp < queue.newest:
+            queue.late.append(stamp)
+        return queue.newest - stamp > self._jump or len(queue.late) >= LATE_IN_A_ROW
+
+    def _restart(self, queue: _Queue, now_ns: int) -> None:
+        """Follow a stream whose clock was set back."""
+        while queue is self._rgb and queue.entries:
+            self._send_rgb(queue.entries.popleft(), now_ns)
+        queue.forget()
+        self._waits_in_vain = 0
+        if self._last_lead is queue:
+            self._last_out = None
 
     def _came_in_time(self, x: _Entry) -> bool:
         """Whether an RGB frame would have been paired with this X frame, had it waited."""
@@ -307,12 +328,12 @@ class Synchronizer:
     def _send(self, stamp: int, rgb: Frame | None, x: Frame | None, reason: str) -> None:
         if rgb is None and x is None:
             return
-        self._last_out = stamp
+        self._last_out, self._last_lead = stamp, self._x if rgb is None else self._rgb
         if rgb is not None and x is not None:
             self._rgb.counts.matched += 1
             self._x.counts.matched += 1
         else:
-            (self._x if rgb is None else self._rgb).counts.alone += 1
+            self._last_lead.counts.alone += 1
         self._ready.append(Observation(rgb, x, reason))
 
     def _why_alone(self, rgb: _Entry) -> str:

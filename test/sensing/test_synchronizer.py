@@ -245,6 +245,26 @@ def test_a_bag_loop_is_followed_at_once(first: str) -> None:
     assert bench.stamps[-1] == stamp(4)
 
 
+def test_a_clock_set_back_a_little_is_followed_after_two_frames() -> None:
+    bench = Bench()
+    for index in range(10):
+        pair(bench, index)
+    for index in range(10, 20):
+        bench.send('rgb', stamp(index - 9), stamp(index))
+        bench.send('x', stamp(index - 9), stamp(index) + 5 * MS)
+    assert bench.stamps[10:] == [stamp(index) for index in range(3, 11)]
+    assert bench.modes == [Mode.FUSED] * 10 + [Mode.RGB_ONLY] + [Mode.FUSED] * 7
+
+
+def test_single_frames_that_come_late_do_not_set_the_clock_back() -> None:
+    bench = Bench()
+    for index in range(1, 30):
+        pair(bench, index)
+        bench.send('rgb', stamp(index - 0.5), stamp(index) + 6 * MS)
+    assert bench.stamps == [stamp(index) for index in range(1, 30)]
+    assert bench.synchronizer.counts('rgb').late == 29
+
+
 def test_a_jump_ahead_is_survived() -> None:
     bench = Bench()
     for index in [*range(5), *range(1000, 1005)]:

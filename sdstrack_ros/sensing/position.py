@@ -72,9 +72,11 @@ def _nearest_surface(measured: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]
     """The measurements of the nearest surface that is substantial; of the largest where none is."""
     bins = (np.log(measured) / np.log1p(BIN)).astype(np.int64)
     bins -= bins.min()
-    share = np.convolve(np.bincount(bins), np.ones(2 * REACH + 1))[REACH:-REACH] / measured.size
+    # How much of the box lies at each distance; a peaked kernel, so that the middle of a surface stands out.
+    near = np.concatenate([np.arange(1, REACH + 1), np.arange(REACH + 1, 0, -1)]) / (REACH + 1)
+    share = np.convolve(np.bincount(bins), near)[REACH:-REACH] / measured.size
     substantial = np.flatnonzero(share >= SUBSTANTIAL)
-    # The first such bin is on the surface's near flank; its middle is the fullest of the next few.
+    # The first such bin is on the surface's near flank, its middle the fullest of the next few.
     first = int(substantial[0]) if substantial.size else int(share.argmax())
     middle = first + int(share[first : first + 2 * REACH + 1].argmax())
     return measured[np.abs(bins - middle) <= REACH]

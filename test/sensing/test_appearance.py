@@ -34,7 +34,7 @@ def test_event_picture_is_passed_on_and_others_refused() -> None:
 
 
 def test_unknown_modality_is_named() -> None:
-    with pytest.raises(SettingError, match="'sonar'.*depth, thermal, event"):
+    with pytest.raises(SettingError, match=r"'sonar'.*depth, thermal, event"):
         appearance_for('sonar')
 
 

@@ -93,6 +93,7 @@ def test_memory_is_bounded() -> None:
         accumulator.add(packet(step, step * 1000, evt3((step * 1000, step % 20, 0, 1))))
     assert accumulator.picture(HOST_NS + 30 * MS) is None
     assert len(colored(accumulator.picture(HOST_NS + 60 * MS))) == 10
+    assert len(colored(accumulator.picture(HOST_NS + 45 * MS))) == 6  # from 39 ms on
 
 
 def test_packets_stamped_late_by_varying_amounts_fall_into_place() -> None:
@@ -151,6 +152,15 @@ def test_host_clock_set_back_forgets_the_old_events() -> None:
     accumulator.add(packet(2, 5000, evt3((5000, 2, 2, 1)), late_ns=-60_000 * MS))
     assert accumulator.picture(HOST_NS + 6 * MS) is None
     assert set(colored(accumulator.picture(HOST_NS - 59_994 * MS))) == {(2, 2)}
+
+
+def test_old_events_do_not_come_back_with_a_repeated_time() -> None:
+    accumulator = EventAccumulator()
+    accumulator.add(packet(0, 5_000_000, evt3((5_000_000, 1, 1, 1))))
+    for step in range(11):
+        first_us = 5_000_100 + 500_000 * step
+        accumulator.add(packet(step + 1, first_us, evt3((first_us, 2, 2, 1)), late_ns=-5_000 * MS))
+    assert set(colored(accumulator.picture(HOST_NS + 5001 * MS))) == {(2, 2)}
 
 
 def test_damaged_packet_is_refused_and_the_next_one_shown() -> None:

@@ -196,6 +196,16 @@ def test_damaged_packet_is_refused_and_the_next_one_read(packet: bytes, reason: 
     assert rows(decoder.decode(good)) == [(0x6001, 3, 2, False)]
 
 
+def test_damaged_packet_does_not_shift_the_time() -> None:
+    decoder = decoder_for('evt3', 640, 480)
+    decoder.decode(as_bytes(TIME_HIGH | 0xFF0, TIME_LOW, ADDR_Y))
+    with pytest.raises(EventDataError):
+        decoder.decode(as_bytes(*(TIME_HIGH | high for high in (0x123, 0x700, 0xC00)), 0xB000))
+    assert rows(decoder.decode(as_bytes(TIME_HIGH | 0xFF1, TIME_LOW, ADDR_Y, ADDR_X))) == [
+        (0xFF1000, 0, 0, False)
+    ]
+
+
 def test_vector_may_end_beyond_the_sensor_where_it_has_no_event() -> None:
     packet = as_bytes(TIME_HIGH, TIME_LOW, ADDR_Y, VECT_BASE_X | 635, VECT_8 | 0x10)
     assert rows(decoder_for('evt3', 640, 480).decode(packet)) == [(0, 639, 0, False)]
@@ -214,5 +224,5 @@ def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
 
 
 def test_unknown_encoding_is_named() -> None:
-    with pytest.raises(EventDataError, match="'mono'.*evt3 or libcaer_cmp"):
+    with pytest.raises(EventDataError, match=r"'mono'.*evt3 or libcaer_cmp"):
         decoder_for('mono', 640, 480)

@@ -41,6 +41,10 @@ def test_metres_give_the_same_position() -> None:
     )
 
 
+def test_noise_averages_out() -> None:
+    assert target_distance(scene(noise=0.015), BOX) == pytest.approx(2.0, rel=0.005)
+
+
 @pytest.mark.parametrize('missing', [0.3, 0.7, 0.95])
 def test_holes_do_not_matter(missing: float) -> None:
     depth = scene()
@@ -58,6 +62,20 @@ def test_background_seen_through_the_target_does_not_matter() -> None:
 def test_thin_thing_in_front_does_not_matter() -> None:
     depth = scene()
     depth[:, 436:444] = 900
+    assert target_distance(depth, BOX) == pytest.approx(2.0, rel=0.01)
+
+
+def test_thing_in_front_of_the_rim_does_not_matter() -> None:
+    depth = scene()
+    depth[146:160] = 1200  # a table edge over the lower quarter of the box
+    depth[100:112] = 1200
+    assert target_distance(depth, BOX) == pytest.approx(2.0, rel=0.01)
+
+
+def test_close_things_to_both_sides_of_the_target_do_not_pull_at_it() -> None:
+    depth = scene()
+    depth[100:160, 400:424] = 1900
+    depth[100:160, 456:480] = 2120
     assert target_distance(depth, BOX) == pytest.approx(2.0, rel=0.01)
 
 

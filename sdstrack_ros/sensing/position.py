@@ -34,9 +34,9 @@ class Camera(NamedTuple):
 def target_position(depth: Image, box: Box, camera: Camera) -> tuple[float, float, float] | None:
     """The target as x right, y down, z forward, metres, in the camera's optical frame (REP 103).
 
-    depth: (H,W), uint16 mm or float m, registered to the image of `box` and `camera`. The position is on
-    the target's visible surface, behind the centre of the box. None where the box has too few measurements.
-    ImageError where depth is no depth image.
+    depth: (H,W), uint16 mm or float m, registered to the image of `box` and `camera`. The position is the
+    middle of the target's visible surface, behind the centre of the box. None where the box has too few
+    measurements. ImageError where depth is no depth image.
     """
     distance = target_distance(depth, box)
     if distance is None:
@@ -47,11 +47,13 @@ def target_position(depth: Image, box: Box, camera: Camera) -> tuple[float, floa
 
 def target_distance(depth: Image, box: Box) -> float | None:
     """Distance of the target along the optical axis, m; None where too little is measured."""
-    for part in (MIDDLE, 1.0):
-        measured = _measured(depth, box, part)
-        if measured.size >= LEAST_PIXELS:
-            return float(np.median(_nearest_surface(measured))) / 1000.0
-    return None
+    whole = _measured(depth, box, part=1.0)
+    middle = _measured(depth, box, MIDDLE)
+    if whole.size < LEAST_PIXELS:
+        return None
+    surface = _nearest_surface(middle if middle.size >= LEAST_PIXELS else whole)
+    # The surface is found in the middle and followed over the whole box: things curve away to their sides.
+    return float(np.median(whole[np.abs(_bins(whole) - surface) <= REACH])) / 1000.0
 
 
 def _measured(depth: Image, box: Box, part: float) -> npt.NDArray[np.uint16]:
@@ -68,15 +70,17 @@ def _measured(depth: Image, box: Box, part: float) -> npt.NDArray[np.uint16]:
     return millimetres[millimetres > 0]
 
 
-def _nearest_surface(measured: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
-    """The measurements of the nearest surface that is substantial; of the largest where none is."""
-    bins = (np.log(measured) / np.log1p(BIN)).astype(np.int64)
-    bins -= bins.min()
-    # How much of the box lies at each distance; a peaked kernel, so that the middle of a surface stands out.
-    near = np.concatenate([np.arange(1, REACH + 1), np.arange(REACH + 1, 0, -1)]) / (REACH + 1)
-    share = np.convolve(np.bincount(bins), near)[REACH:-REACH] / measured.size
+def _bins(measured: npt.NDArray[np.uint16]) -> npt.NDArray[np.int64]:
+    """Index of the depth bin of each measurement; bins grow with distance, as a depth camera's noise does."""
+    return np.asarray(np.log(measured) / np.log1p(BIN), np.int64)
+
+
+def _nearest_surface(measured: npt.NDArray[np.uint16]) -> int:
+    """The middle bin of the nearest surface that is substantial; of the largest where none is."""
+    # How much lies at each distance; a peaked kernel, so that the middle of a surface stands out.
+    kernel = np.concatenate([np.arange(1, REACH + 1), np.arange(REACH + 1, 0, -1)]) / (REACH + 1)
+    share = np.convolve(np.bincount(_bins(measured)), kernel)[REACH:-REACH] / measured.size
     substantial = np.flatnonzero(share >= SUBSTANTIAL)
     # The first such bin is on the surface's near flank, its middle the fullest of the next few.
     first = int(substantial[0]) if substantial.size else int(share.argmax())
-    middle = first + int(share[first : first + 2 * REACH + 1].argmax())
-    return measured[np.abs(bins - middle) <= REACH]
+    return first + int(share[first : first + 2 * REACH + 1].argmax())

@@ -200,7 +200,7 @@ def test_damaged_packet_does_not_shift_the_time() -> None:
     decoder = decoder_for('evt3', 640, 480)
     decoder.decode(as_bytes(TIME_HIGH | 0xFF0, TIME_LOW, ADDR_Y))
     with pytest.raises(EventDataError):
-        decoder.decode(as_bytes(*(TIME_HIGH | high for high in (0x123, 0x700, 0xC00)), 0xB000))
+        decoder.decode(as_bytes(*(TIME_HIGH | high for high in (0x123, 0x700, 0xC00)), ADDR_Y | 500, ADDR_X))
     assert rows(decoder.decode(as_bytes(TIME_HIGH | 0xFF1, TIME_LOW, ADDR_Y, ADDR_X))) == [
         (0xFF1000, 0, 0, False)
     ]

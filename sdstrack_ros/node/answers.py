@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sdstrack.msg import TrackedBox
 from sensor_msgs.msg import Image as ImageMsg
@@ -58,9 +57,9 @@ class AnswerPublishers:
             if Detection2DArray is not None
             else None
         )
-        best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        # Reliable, so that viewers of either kind see it; only the newest picture waits for a slow one.
         self._debug_image = node.create_publisher(
-            ImageMsg, 'debug_image', best_effort, qos_overriding_options=overridable
+            ImageMsg, 'debug_image', 1, qos_overriding_options=overridable
         )
 
     def publish(self, observation: Observation, estimate: Estimate) -> None:

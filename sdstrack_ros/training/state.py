@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 
 from ..errors import TrainingError
 
+MAX_REASON = 200  # characters; torch lists every key that does not fit
+
 
 def random_state() -> list[dict[str, torch.Tensor]]:
     """State of torch's generators of every process, by rank."""
@@ -72,8 +74,9 @@ def load_state(
         # generators live on the CPU wherever the rest went
         restore_random_state([{k: v.cpu() for k, v in each.items()} for each in state['random']])
     except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        reason = ' '.join(str(error).split())[:MAX_REASON]
         raise TrainingError(
-            f'{path}: cannot resume from this state ({error}); it belongs to another network or recipe, '
+            f'{path}: cannot resume from this state ({reason}); it belongs to another network or recipe, '
             f'or is damaged: use another output folder, or remove it to start anew'
         ) from error
     return int(state['step']), float(state['seconds'])

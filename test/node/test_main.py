@@ -47,11 +47,9 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> str:
 
 @pytest.fixture
 def running(checkpoint: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Three nodes that are active."""
-    processes = [
-        start('-r', f'__ns:=/end{i}', '-p', f'checkpoint:={checkpoint}', '-p', 'device:=cpu')
-        for i in range(3)
-    ]
+    """Two nodes that are active."""
+    model = ('-p', f'checkpoint:={checkpoint}', '-p', 'device:=cpu')
+    processes = [start('-r', f'__ns:=/end{i}', *model) for i in range(2)]
     try:
         for process in processes:
             wait_for_line(process, 'blind')

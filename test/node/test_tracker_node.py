@@ -181,12 +181,8 @@ def test_what_cannot_be_used_is_counted_named_and_survived(tester) -> None:
         t.x.publish(bad)
         t.rgb.publish(bad)
         assert t.answer_to(t.stamp_ns).mode == TrackedBox.RGB_ONLY
-    t.stream_until(
-        lambda: t.health.x.state == SensorHealth.INVALID,
-        'X to be INVALID',
-        x=np.zeros((120, 160, 3), np.uint8),
-        x_encoding='rgb8',
-    )
+    colour = {'x': t.rgb_image(), 'x_encoding': 'rgb8'}
+    t.stream_until(lambda: t.health.x.state == SensorHealth.INVALID, 'X to be INVALID', **colour)
     assert t.health.x.invalid >= 3
     assert 'rgb8' in t.health.x.reason
     t.stream_until(lambda: t.health.x.state == SensorHealth.OK, 'X to be OK')

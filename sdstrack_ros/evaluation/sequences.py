@@ -138,8 +138,8 @@ def list_images(folder: Path) -> tuple[Path, ...]:
 def read_boxes(path: Path, *, strict: bool = True) -> FloatArray:
     """Boxes from a text file, one row per frame: x,y,w,h or a polygon of 8 numbers, which is enclosed.
 
-    Separated by commas, blanks or tabs; `nan` = not visible. With `strict`, a box without area is an error;
-    without, it is left to the benchmark's own rule.
+    Separated by commas, blanks or tabs; `nan`, or a single number as VOT has it, = not visible. With
+    `strict`, a box without area is an error; without, it is left to the benchmark's own rule.
     """
     try:
         lines = path.read_text().split('\n')
@@ -166,7 +166,7 @@ def _parse_row(path: Path, number: int, line: str) -> list[float]:
         values = [float(p) for p in parts]
     except ValueError:
         raise DatasetError(f'{path}: line {number}: {line.strip()!r} is not a row of numbers') from None
-    if len(values) == 1 and not values[0] > 0:  # VOT's special regions, and a lone nan
+    if len(values) == 1:  # VOT's special regions: unknown, initialisation, failure
         return [float('nan')] * 4
     if len(values) == 8:
         xs, ys = values[0::2], values[1::2]

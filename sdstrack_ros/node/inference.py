@@ -19,11 +19,15 @@ Answer = Callable[[Observation, Estimate], None]
 
 @dataclass
 class _Target:
-    """One target. `caught_up`: the frames between its first one and the present have been looked at."""
+    """One target. `caught_up`: the frames between its first one and the present have been looked at.
+
+    given: the answer to its first frame, which nobody has to look for.
+    """
 
     id: int
     session: TargetSession
     start_ns: int
+    given: Estimate
     caught_up: bool = False
 
 
@@ -150,7 +154,8 @@ class Inference:
         session = self._make_session()
         session.target_id = self._last_id  # ids count on from session to session
         self._last_id = session.start(first, box)
-        self._target = _Target(self._last_id, session, first.lead.stamp_ns)
+        given = Estimate(self._last_id, TargetState.TRACKING, False, box, 1.0, first.mode)
+        self._target = _Target(self._last_id, session, first.lead.stamp_ns, given)
         return self._last_id
 
     def _work(self, observation: Observation) -> None:
@@ -171,6 +176,8 @@ class Inference:
     def _estimate(self, target: _Target | None, observation: Observation) -> Estimate:
         if target is None:
             return Estimate(0, TargetState.IDLE, False, None, 0.0, observation.mode, None)
+        if observation.mode is not Mode.BLIND and observation.lead.stamp_ns == target.start_ns:
+            return target.given
         try:
             if not target.caught_up and observation.mode is not Mode.BLIND:
                 self._step_through_the_past(target, observation)

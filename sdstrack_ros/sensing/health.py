@@ -184,7 +184,8 @@ class SensorMonitor:
         """Notice silence, and a clock that was set back."""
         last = self._last_message_ns
         if last is None:
-            self._start_ns = min(self._start_ns, now_ns)
+            # Simulated time is 0 until a bag is played, and then begins with the recording.
+            self._start_ns = min(self._start_ns, now_ns) if self._start_ns else now_ns
             return
         if last - now_ns > self._timeout_ns:
             self._last_message_ns = last = now_ns

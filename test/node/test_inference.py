@@ -140,6 +140,18 @@ def test_a_box_ahead_of_its_frame_waits_for_it(bench) -> None:
     assert b.answers[-1][1].target_id == 1
 
 
+def test_the_answer_to_the_frame_of_the_box_is_the_box(bench) -> None:
+    b = bench()
+    given = Box(2, 2, 3, 3)
+    b.inference.set_target(given, ms(66)[0])
+    b.see(*ms(66, 100))
+    assert [(e.box, e.state) for _, e in b.answers] == [
+        (given, TargetState.TRACKING),
+        (BOX, TargetState.TRACKING),
+    ]
+    assert b.sessions[0].steps == ms(100)
+
+
 def test_a_waiting_box_that_cannot_start_is_complained_of(bench) -> None:
     b = bench()
     b.inference.set_target(Box(0, 0, 200, 200), 0)

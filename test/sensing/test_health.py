@@ -285,3 +285,10 @@ def test_reports_come_in_any_order_of_calls() -> None:
 def test_a_setting_out_of_range_is_named() -> None:
     with pytest.raises(SettingError, match='timeout'):
         XSensorSettings(timeout=0.0)
+
+
+def test_simulated_time_that_begins_late_is_no_silence() -> None:
+    monitor = SensorMonitor(SensorSettings(), 0)
+    assert monitor.state(0).state is SensorState.NOT_RECEIVED
+    report = monitor.state(START)
+    assert (report.level, report.arriving) == (Level.WARN, True)

@@ -27,6 +27,7 @@ from ..errors import CheckpointError
 from ..types import Mode
 from .checkpoint import check_keys, is_adapter_key, is_unused_key, read_checkpoint, write_checkpoint
 from .config import SDSTrackConfig
+from .linear import Linear
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B,N,C) to queries, keys and values, (B,heads,N,C/heads) each."""
@@ -68,11 +69,11 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return cast(Tensor, self.fc2(F.gelu(self.fc1(tokens))))
+        return cast(Tensor, self.fc2(self.fc1.gelu(tokens)))
 
 
 class Adapter(nn.Module):
@@ -80,14 +81,14 @@ class Adapter(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.D_fc1 = nn.Linear(dim, hidden)
-        self.D_fc2 = nn.Linear(hidden, dim)
+        self.D_fc1 = Linear(dim, hidden)
+        self.D_fc2 = Linear(hidden, dim)
         for layer in (self.D_fc1, self.D_fc2):
             nn.init.trunc_normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return cast(Tensor, self.D_fc2(F.gelu(self.D_fc1(tokens))))
+        return cast(Tensor, self.D_fc2(self.D_fc1.gelu(tokens)))
 
 
 class Block(nn.Module):

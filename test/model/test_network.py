@@ -152,7 +152,7 @@ def test_rgb_only_costs_less_than_half_of_fused():
     model, inputs = small_model(), small_input(1)
     cost = {}
     for mode in (Mode.FUSED, Mode.RGB_ONLY):
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
             model(*inputs, mode=mode)
         cost[mode] = counter.get_total_flops()
     assert cost[Mode.RGB_ONLY] < 0.5 * cost[Mode.FUSED]
@@ -278,3 +278,11 @@ def test_fresh_foundation_starts_sensibly():
     assert torch.trace(out.detach() @ value) / SMALL.dim < -0.2
     with torch.inference_mode():
         assert model.eval()(*small_input()).score_map.mean() < 0.05
+
+
+def test_both_matrix_products_agree():
+    """Where no gradient is wanted another library computes the linear layers."""
+    model, inputs = small_model(), small_input()
+    trained = model(*inputs).tokens.detach()
+    with torch.no_grad():
+        torch.testing.assert_close(model(*inputs).tokens, trained, atol=1e-5, rtol=1e-4)

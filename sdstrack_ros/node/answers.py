@@ -71,7 +71,7 @@ class AnswerPublishers:
         header = header_of(self._lead)
         self._bbox.publish(box_message(header, estimate))
         if self._detections is not None:
-            self._detections.publish(_detections_message(header, estimate))
+            self._detections.publish(detections_message(header, estimate))
         if self._debug_image.get_subscription_count() > 0:
             picture = draw(self._lead, estimate)
             self._debug_image.publish(image_message(picture, 'rgb8', header))
@@ -99,7 +99,7 @@ def draw(frame: Frame, estimate: Estimate) -> Image:
     return np.asarray(picture)
 
 
-def _detections_message(header: Header, estimate: Estimate) -> Detection2DArray:
+def detections_message(header: Header, estimate: Estimate) -> Detection2DArray:
     """As vision_msgs; empty while there is no target to be seen."""
     message = Detection2DArray(header=header)
     if estimate.box is None or estimate.state in (TargetState.IDLE, TargetState.LOST):

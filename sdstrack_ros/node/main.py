@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 
 from ..errors import SdstrackError
 
 # How Fast DDS is told its profile on Jazzy and before, and since Kilted.
 _PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+_REPEATED_LOG_S = 5.0
 _SPIN_S = 0.1  # how soon a signal is seen
 
 
@@ -40,8 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while not stop.is_set():
-            executor.spin_once(timeout_sec=_SPIN_S)
+        while not stop.is_set() and rclpy.ok():
+            try:
+                executor.spin_once(timeout_sec=_SPIN_S)
+            except Exception:  # one message or call that goes wrong does not end the node
+                node.get_logger().error(traceback.format_exc(), throttle_duration_sec=_REPEATED_LOG_S)
         # `ros2 launch` sends Ctrl-C a second time: the teardown is not to be interrupted.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)

@@ -27,7 +27,11 @@ TICK_S = 0.03
 
 
 class TrackerNode(LifecycleNode):
-    """`tracker`: boxes on `bbox`, its own state on `health`; see docs/node.md for every topic.
+    """`tracker`. Names are relative to its namespace, `sdstrack` by default.
+
+    In: rgb/image_raw, x/image_raw (or their transports), rgb/camera_info or x/camera_info, target.
+    Out: bbox, health (latched), /diagnostics, debug_image while someone listens, detections where
+    vision_msgs is installed. Services: tracker/set_target, tracker/reset, and those of the lifecycle.
 
     Raises SettingError, naming the parameter, where one is unknown, mistyped or out of range.
     """
@@ -35,7 +39,7 @@ class TrackerNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__('tracker', automatically_declare_parameters_from_overrides=True, **options)
         try:
-            self._settings = declare(self, NodeSettings())
+            self._settings = declare(self, NodeSettings(), read_only=('autostart',))
         except SettingError:
             self.destroy_node()
             raise

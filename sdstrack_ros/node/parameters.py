@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -22,11 +22,12 @@ Settings = TypeVar('Settings')
 _OWNED_BY_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
 
-def declare(node: Node, defaults: Settings) -> Settings:
+def declare(node: Node, defaults: Settings, read_only: Collection[str] = ()) -> Settings:
     """Declare every field of `defaults` and its nested settings; return the settings the user gave.
 
     The node must have been made with automatically_declare_parameters_from_overrides, which is what makes an
-    unknown name visible. Raises SettingError naming the parameter that is unknown, mistyped or out of range.
+    unknown name visible. read_only: names that mean nothing after the start. Raises SettingError naming the
+    parameter that is unknown, mistyped or out of range.
     """
     given = {name: p.value for name, p in node.get_parameters_by_prefix('').items()}
     leaves = dict(_leaves(defaults))
@@ -37,7 +38,9 @@ def declare(node: Node, defaults: Settings) -> Settings:
         if name in given:
             node.undeclare_parameter(name)
         value = values[name][0]
-        node.declare_parameter(name, value, _descriptor(name, value, about), ignore_override=True)
+        descriptor = _descriptor(name, value, about)
+        descriptor.read_only = name in read_only
+        node.declare_parameter(name, value, descriptor, ignore_override=True)
     return settings
 
 

@@ -132,6 +132,8 @@ class Sensors:
             problem = self._contents[stream].problem(frame.image) or self._unregistered(stream, frame)
         except ImageError as error:
             problem = str(error)
+        except Exception as error:  # no message ends the node, whatever OpenCV finds in it
+            problem = f'cannot be read: {error!r}'
         now_ns = self._judge(stream, stamp_ns, problem)
         if problem is not None:
             self._synchronizer.reject(stream, stamp_ns, now_ns, problem)

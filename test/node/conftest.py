@@ -125,7 +125,7 @@ class Tester:
     def start(self) -> Tester:
         """Wait until the node is active and the topics are matched."""
         self.wait_for(lambda: self.rgb.get_subscription_count() and self.x.get_subscription_count(), 'active')
-        self.wait_for(lambda: self.node.count_publishers('/sdstrack/bbox'), 'bbox')
+        self.wait_for(lambda: self.node.count_publishers('/sdstrack/bbox') and self.healths, 'its topics')
         return self
 
     def rgb_image(self) -> np.ndarray:

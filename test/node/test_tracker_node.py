@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import itertools
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sdstrack.msg import SensorHealth, TrackedBox, TrackerHealth
 from sdstrack.srv import SetTarget
 from sensor_msgs.msg import CameraInfo, CompressedImage
@@ -20,6 +22,8 @@ from std_srvs.srv import Trigger
 
 from sdstrack_ros.model import SDSTrack
 from sdstrack_ros.node import answers, sensors
+from sdstrack_ros.tracking.session import Estimate
+from sdstrack_ros.types import Box, Mode, TargetState
 
 BOX = (60.0, 40.0, 30.0, 24.0)
 
@@ -354,3 +358,61 @@ def test_event_packets_alone_lead_while_rgb_is_down(tester, monkeypatch) -> None
 
     t.wait_for(answered, 'an answer')
     assert t.boxes[-1].mode == TrackedBox.X_ONLY
+
+
+def test_a_picture_that_opencv_refuses_is_counted_and_survived(tester) -> None:
+    t = tester().start()
+    t.exchange()
+    odd = np.zeros((3, 5, 2), np.uint8)
+    assert t.exchange(rgb=odd, rgb_encoding='yuv422').mode == TrackedBox.X_ONLY
+    assert t.exchange().mode == TrackedBox.FUSED
+
+
+def test_simulated_time_that_starts_over_and_one_that_never_comes(tester) -> None:
+    t = tester(use_sim_time=True, init_box='60,40,30,24').start()
+    t.wait_for(lambda: '/clock' in t.health.message, 'the news that there is no clock')
+    clock = t.node.create_publisher(Clock, '/clock', 10)
+    sim_ns = 0
+
+    def tick(now_ns: int) -> None:
+        nonlocal sim_ns
+        t.stamp_ns = sim_ns = now_ns
+        t.now_ns = lambda: sim_ns
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(now_ns, 1_000_000_000)
+        clock.publish(message)
+        t.wait_for(lambda: t.tracker.get_clock().now().nanoseconds == now_ns, 'the time')
+
+    for start_s in (1000, 10):  # the second time is that of a bag that loops
+        for i in range(4):
+            tick(start_s * 1_000_000_000 + i * 33_000_000)
+            box = t.exchange()
+            assert (box.mode, box.target_id) == (TrackedBox.FUSED, 1)
+        assert t.health.rgb.state == SensorHealth.OK
+        stamp = t.health.header.stamp
+        assert abs(stamp.sec - start_s) <= 1
+
+
+class Loose(SimpleNamespace):
+    """A message type of a package that is not installed: every field is there."""
+
+    def __init__(self, **fields: object) -> None:
+        super().__init__(**{'results': [], 'detections': [], **fields})
+
+    def __getattr__(self, name: str) -> Loose:
+        setattr(self, name, Loose())
+        return self.__dict__[name]
+
+
+def test_detections_say_what_the_box_says_and_are_empty_when_it_is_lost(monkeypatch) -> None:
+    for name in ('Detection2D', 'Detection2DArray', 'ObjectHypothesisWithPose'):
+        monkeypatch.setattr(answers, name, Loose, raising=False)
+    seen = Estimate(7, TargetState.TRACKING, False, Box(10, 20, 30, 40), 0.75, Mode.FUSED, (1.0, 2.0, 3.0))
+    (detection,) = answers.detections_message('header', seen).detections
+    assert (detection.header, detection.id) == ('header', '7')
+    assert (detection.bbox.center.position.x, detection.bbox.center.position.y) == (25, 40)
+    assert (detection.bbox.size_x, detection.bbox.size_y) == (30, 40)
+    assert detection.results[0].hypothesis.score == 0.75
+    assert detection.results[0].pose.pose.position.z == 3.0
+    lost = replace(seen, state=TargetState.LOST)
+    assert answers.detections_message('header', lost).detections == []

@@ -146,32 +146,33 @@ def test_aligned_tokens_differ_less_and_equal_the_plain_loss_without_elimination
 
 
 def test_alignment_compares_only_patches_that_both_paths_kept(small, tiny):
-    """With the two paths made equal by hand, whatever the order, nothing is left to distil."""
+    """The masked path is a copy of the fine one, in reversed order, and with one patch that fine dropped."""
     model, batch, masks = small
-    real = model.forward
+    n_template, n_search = tiny.template_grid**2, tiny.search_grid**2
 
-    def reversed_search(stream, n_template):
-        return torch.cat((stream[:, :n_template], stream[:, n_template:].flip(1)), 1)
+    def reversed_with_a_stranger(stream):
+        search = stream[:, n_template:].flip(1)
+        return torch.cat((stream[:, :n_template], search[:, :1] + 100, search[:, 1:]), 1)
 
-    def shuffled(*args, **kwargs):
-        output = real(*args, **kwargs)
-        half = output.fusion_tokens[0].shape[0] // 2
-        n_template = tiny.template_grid**2
+    def network(*args, **kwargs):
+        output = model(*args, **kwargs)
         tokens, kept = [], []
         for stage in output.fusion_tokens:
-            fine = stage[:half].chunk(2, 1)
-            tokens.append(
-                torch.cat((stage[:half], torch.cat([reversed_search(s, n_template) for s in fine], 1)))
-            )
+            fine = stage[: len(stage) // 2]
+            masked = torch.cat([reversed_with_a_stranger(stream) for stream in fine.chunk(2, 1)], 1)
+            tokens.append(torch.cat((fine, masked)))
         for places in output.kept:
-            kept.append(torch.cat((places[:, :half], places[:, :half].flip(-1)), 1))
+            fine = places[:, : places.shape[1] // 2]
+            alive = torch.zeros(*fine.shape[:2], n_search).scatter(2, fine, 1.0)
+            masked = torch.cat((alive.argmin(2, keepdim=True), fine.flip(2)[:, :, 1:]), 2)
+            kept.append(torch.cat((fine, masked), 1))
         return output._replace(fusion_tokens=tuple(tokens), kept=tuple(kept))
 
-    for aligned, expected in ((True, True), (False, False)):
+    for aligned in (True, False):
         settings = DistillationSettings(align_tokens=aligned)
         with torch.no_grad():
-            distance = masked_loss(shuffled, batch, masks, tiny, settings, 0.7).terms['distill'].item()
-        assert (distance < 1e-10) == expected
+            distance = masked_loss(network, batch, masks, tiny, settings, 0.7).terms['distill'].item()
+        assert (distance < 1e-10) == aligned
 
 
 def test_stop_gradient_keeps_the_fine_path_out_of_the_disagreement(small, tiny):

@@ -34,3 +34,7 @@ class DatasetError(SdstrackError):
 
 class TrainingError(SdstrackError):
     """Training cannot go on: the loss is not finite, or the state on disk belongs to another run."""
+
+
+class NodeError(SdstrackError):
+    """The node's process does not start, refuses to work, or has ended on its own."""

@@ -1,1 +1,1 @@
-"""The other end of the wire: the real node in its own process, given recordings and faulty sensors over DDS."""
+"""The other end of the wire: the real node as a process, given recordings and faulty sensors over DDS."""

@@ -3,7 +3,8 @@
     outcome = run_demo(DemoSettings(frames=150), Path('demo'), progress)
     outcome.metrics['answer_rate']
 
-Writes DIR/bag (rosbag2), tracking.webp, plot.png, metrics.json and node.log.
+Writes bag/ (rosbag2), tracking.webp, plot.png, metrics.json and node.log into the folder. The recording is
+played in real time; on a machine that does not keep up, again at half the speed, and what was held is told.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from .player import Outgoing
 from .recorder import Recorder
 from .recording import Recording
 from .session import Replayed, replay_recording
+
+SPEEDS = (1.0, 0.5, 0.25)  # of real time; the next one is for machines that cannot hold the one before
+KEPT_UP = 0.99  # share of the frames answered
 
 Progress = Callable[[str, int, int, str], None]
 """Told of every step: what is done, how much of how much, and a word on how it goes."""
@@ -69,7 +73,6 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
     sequence = _render(settings, progress)
     bag = folder / 'bag'
     _write_bag(bag, sequence)
-    progress('starting the node', 0, 1, '')
     recording = Recording(bag, settings.modality)
     first_ns = int(sequence.stamps_ns[0])
     silence = settings.silence
@@ -78,25 +81,30 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
         after = (message.stamp_ns - first_ns) / 1e9
         return message.topic != recording.x_topic or not silence[0] <= after < silence[1]
 
-    def on_sent(message: Outgoing, recorder: Recorder) -> None:
+    def on_message(message: Outgoing, recorder: Recorder) -> None:
         if message.topic == recording.rgb_topic:
             told = Mode(recorder.boxes[-1].message.mode).name if recorder.boxes else ''
             progress('playing over DDS', _index(sequence, message.stamp_ns) + 1, len(sequence), told)
 
-    replayed = replay_recording(
-        recording,
-        folder / 'node.log',
-        parameters={'allow_untrained': True, **settings.parameters},
-        condition=f'outage:x@{silence[0]:g}-{silence[1]:g}',
-        keep=audible,
-        on_message=on_sent,
-    )
+    for speed in SPEEDS:
+        progress('starting the node', 0, 1, '' if speed == 1 else f'again, at {speed:g} of real time')
+        replayed = replay_recording(
+            recording,
+            folder / 'node.log',
+            parameters={'allow_untrained': True, **settings.parameters},
+            speed=speed,
+            condition=f'outage:x@{silence[0]:g}-{silence[1]:g}',
+            keep=audible,
+            on_message=on_message,
+        )
+        if replayed.answer_rate >= KEPT_UP:
+            break
     score = score_run(replayed.result)
-    metrics = demo_metrics(replayed, score, sequence, silence)
+    metrics = {'speed': speed, **demo_metrics(replayed, score, sequence, silence)}
     progress('drawing', 0, 1, '')
     files = folder / 'tracking.webp', folder / 'plot.png', folder / 'metrics.json'
     write_film(files[0], sequence, replayed, score, silence)
-    write_plot(files[1], replayed, score, health_spans(replayed, first_ns), silence)
+    write_plot(files[1], replayed, score, health_spans(replayed, first_ns), silence, settings.modality.value)
     files[2].write_text(json.dumps(metrics, indent=1, allow_nan=False))
     progress('drawing', 1, 1, '')
     return DemoOutcome(metrics, replayed, (*files, bag))

@@ -1,4 +1,4 @@
-"""A short animation for people: both cameras with the truth, the answer and the mode, and IoU as it unfolds."""
+"""A short animation for people: both cameras with the truth, the answer and the mode, and IoU over time."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class _Film:
         name = self._sequence.modality.value
         since = self._seconds[row] - self._silence[0]
         middle = left + self._panel[0] / 2, GAP + self._panel[1] / 2
-        draw.text(middle, f'{name} is silent for {since:.1f} s', INK, self._bold, anchor='mm')
+        draw.text(middle, f'no {name} for {since:.1f} s', INK, self._bold, anchor='mm')
 
     def _badges(self, draw: ImageDraw.ImageDraw, row: int) -> None:
         mode, state = Mode(int(self._result.modes[row])), TargetState(int(self._result.states[row]))
@@ -154,7 +154,9 @@ class _Film:
         for start in range(row):
             end = start + 1
             color = MODE_COLORS[Mode(int(self._result.modes[start]))]
-            draw.rectangle((x_of(self._seconds[start]), bottom + 2, x_of(self._seconds[end]), bottom + 5), color)
+            draw.rectangle(
+                (x_of(self._seconds[start]), bottom + 2, x_of(self._seconds[end]), bottom + 5), color
+            )
             values = self._iou[start], self._iou[end]
             if np.isfinite(values).all():
                 heights = [bottom - (bottom - top) * value for value in values]

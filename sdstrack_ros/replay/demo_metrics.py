@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..evaluation.overlap import FloatArray
 from ..evaluation.robustness import latency
@@ -112,7 +113,7 @@ def _told_after(spans: list[HealthSpan], silence_start: float) -> float | None:
     return None
 
 
-def _frames_to_fusion(modes: FloatArray, seconds: FloatArray, silence_end: float) -> int | None:
+def _frames_to_fusion(modes: npt.NDArray[np.int64], seconds: FloatArray, silence_end: float) -> int | None:
     """Frames after the return of X, until one is answered from both: 1 is the first one."""
     fused = np.flatnonzero(modes[seconds >= silence_end] == int(Mode.FUSED))
     return int(fused[0]) + 1 if len(fused) else None

@@ -35,6 +35,7 @@ _STATES = {
     TargetState.UNCERTAIN: FAIR,
     TargetState.LOST: POOR,
 }
+_MODES = {Mode.FUSED: 'fused', Mode.RGB_ONLY: 'RGB only', Mode.X_ONLY: 'X only', Mode.BLIND: 'blind'}
 _STYLE: Any = {
     'font.size': 9,
     'axes.spines.top': False,
@@ -54,8 +55,9 @@ def write_plot(
     score: RunScore,
     spans: Sequence[HealthSpan],
     silence: tuple[float, float],
+    x_name: str,
 ) -> None:
-    """A PNG; the silence of X is shaded throughout."""
+    """A PNG; the silence of X, which is called `x_name`, is shaded throughout."""
     result = replayed.result
     seconds = (result.stamps_ns - result.stamps_ns[0]) / 1e9
     with mpl.rc_context(_STYLE):
@@ -63,35 +65,36 @@ def write_plot(
         top, bands, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.4))
         for axes in (top, bands, bottom):
             axes.axvspan(*silence, color='#3b82f6', alpha=0.12, linewidth=0)
-        _draw_accuracy(top, seconds, score, silence)
-        _draw_bands(bands, seconds, replayed, spans)
+        _draw_accuracy(top, seconds, score)
+        top.text(sum(silence) / 2, 1.03, f'{x_name} silent', color='#1d4ed8', ha='center', va='bottom')
+        _draw_bands(bands, seconds, replayed, spans, x_name)
         _draw_latency(bottom, seconds, replayed)
         bottom.set(xlabel='time, s', xlim=(0, max(float(seconds[-1]), 1e-3)))
         figure.savefig(path)
 
 
-def _draw_accuracy(axes: Axes, seconds: np.ndarray, score: RunScore, silence: tuple[float, float]) -> None:
+def _draw_accuracy(axes: Axes, seconds: np.ndarray, score: RunScore) -> None:
     result = score.result
     iou = np.where(result.judged & has_box(result.truth), score.iou, np.nan)
     axes.plot(seconds, result.scores, color='#9ca3af', linewidth=1.0, linestyle='--', label='score')
     axes.plot(seconds, iou, color='#ea580c', linewidth=2.0, label='IoU')
-    axes.text(sum(silence) / 2, 1.03, 'X silent', color='#1d4ed8', ha='center', va='bottom')
     axes.set(ylabel='IoU, score', ylim=(0, 1.02))
     axes.grid(axis='y', color='#e5e7eb', linewidth=0.7)
-    axes.legend(loc='lower left', ncols=2)
+    axes.legend(loc='upper left', bbox_to_anchor=(1.005, 1.0), borderaxespad=0)
 
 
 def _draw_bands(
-    axes: Axes, seconds: np.ndarray, replayed: Replayed, spans: Sequence[HealthSpan]
+    axes: Axes, seconds: np.ndarray, replayed: Replayed, spans: Sequence[HealthSpan], x_name: str
 ) -> None:
     result = replayed.result
     ends = np.append(seconds[1:], seconds[-1])
+    modes, states = result.modes.tolist(), result.states.tolist()
     rows: list[tuple[str, list[tuple[float, float, str]]]] = [
-        ('answers', [(a, b, MODE_COLORS[Mode(int(m))]) for a, b, m in zip(seconds, ends, result.modes, strict=True)]),
-        ('target', [(a, b, _STATES[TargetState(int(s))]) for a, b, s in zip(seconds, ends, result.states, strict=True)]),
+        ('answers', [(a, b, MODE_COLORS[Mode(m)]) for a, b, m in zip(seconds, ends, modes, strict=True)]),
+        ('target', [(a, b, _STATES[TargetState(s)]) for a, b, s in zip(seconds, ends, states, strict=True)]),
         ('health', [(span.start, span.end, _LEVELS[span.level]) for span in spans]),
         ('RGB', [(span.start, span.end, _SENSORS[span.rgb]) for span in spans]),
-        ('X', [(span.start, span.end, _SENSORS[span.x]) for span in spans]),
+        (x_name, [(span.start, span.end, _SENSORS[span.x]) for span in spans]),
     ]  # fmt: skip
     for height, (_, pieces) in enumerate(rows):
         ranges = [(start, end - start) for start, end, _ in pieces]
@@ -100,7 +103,7 @@ def _draw_bands(
     axes.invert_yaxis()
     axes.tick_params(axis='y', length=0)
     seen = sorted({int(mode) for mode in result.modes})
-    handles = [Patch(color=MODE_COLORS[Mode(m)], label=Mode(m).name.lower().replace('_', ' ')) for m in seen]
+    handles = [Patch(color=MODE_COLORS[Mode(m)], label=_MODES[Mode(m)]) for m in seen]
     handles += [Patch(color=c, label=w) for c, w in ((GOOD, 'good'), (FAIR, 'warning'), (POOR, 'bad'))]
     axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(1.005, 1.0), borderaxespad=0)
 

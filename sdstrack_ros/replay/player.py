@@ -7,7 +7,7 @@ player.play(outgoing)
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -52,16 +52,23 @@ class Player:
         for topic, publisher in self._publishers.items():
             self._station.wait_for(publisher.get_subscription_count, f'a subscription of {topic}')
 
-    def play(self, outgoing: Iterable[Outgoing], speed: float = 1.0) -> None:
+    def play(
+        self,
+        outgoing: Iterable[Outgoing],
+        speed: float = 1.0,
+        before: Callable[[Outgoing], None] = lambda message: None,
+    ) -> None:
         """Send everything when it is due, by a clock of its own that is told on /clock.
 
-        So the tracker (use_sim_time) sees the times of the recording at any speed.
+        So the tracker (use_sim_time) sees the times of the recording at any speed. before: called when a
+        message is due.
         """
         pace: _Pace | None = None
         for each in outgoing:
             pace = pace or _Pace(each.due_ns - _MARGIN_NS, speed)
             self._let_pass(pace, each.due_ns)
             self._tell(each.due_ns)
+            before(each)
             self.send(each)
         if pace is not None:
             self._let_pass(pace, pace.next_tick_ns + _MARGIN_NS)

@@ -93,7 +93,9 @@ class NodeProcess:
     def check(self) -> None:
         """NodeError if it has ended on its own."""
         if not self.alive:
-            raise NodeError(f'the node ended with exit code {self.exit_code}; {self.log} ends with\n{self.tail}')
+            raise NodeError(
+                f'the node ended with exit code {self.exit_code}; {self.log} ends with\n{self.tail}'
+            )
 
     @property
     def tail(self) -> str:

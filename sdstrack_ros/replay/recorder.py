@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from sdstrack.msg import TrackedBox, TrackerHealth
 
-from ..evaluation.overlap import FloatArray
+from ..evaluation.overlap import BoolArray, FloatArray
 from ..evaluation.results import SequenceResult
 from ..evaluation.runner import NO_BOX
 from ..evaluation.sequences import EvaluationSequence
@@ -85,7 +86,9 @@ def result_of(
     the last box, held. sent_ns: (stamp) to the time of sending, for the latency, which is the time from there
     to the receipt of the box.
     """
-    stamps = sorted({int(s) for s in sequence.stamps_ns if s >= start_ns} | {s for s in answers if s >= start_ns})
+    stamps = sorted(
+        {int(s) for s in sequence.stamps_ns if s >= start_ns} | {s for s in answers if s >= start_ns}
+    )
     rows = [sequence.truth.row_at(stamp, sequence.tolerance_ns) for stamp in stamps]
     judged = np.array([row is not None for row in rows])
     truth = np.array([sequence.truth.boxes[row] if row is not None else NO_BOX for row in rows])
@@ -98,7 +101,9 @@ def result_of(
     held = np.array([each.message.held if each else False for each in heard]) | ~answered
     modes = np.array([each.message.mode if each else int(Mode.BLIND) for each in heard])
     latency = [
-        (answers[stamp].received_ns - sent_ns[stamp]) / 1e9 if stamp in answers and stamp in sent_ns else np.nan
+        (answers[stamp].received_ns - sent_ns[stamp]) / 1e9
+        if stamp in answers and stamp in sent_ns
+        else np.nan
         for stamp in stamps
     ]
     return SequenceResult(
@@ -122,7 +127,7 @@ def result_of(
     )
 
 
-def positions_of(stamps: FloatArray, answers: dict[int, Heard]) -> FloatArray:
+def positions_of(stamps: npt.NDArray[np.int64], answers: dict[int, Heard]) -> FloatArray:
     """(T,3) m, camera optical frame; NaN where none was measured."""
     rows = []
     for stamp in stamps:
@@ -132,7 +137,7 @@ def positions_of(stamps: FloatArray, answers: dict[int, Heard]) -> FloatArray:
     return np.array(rows, dtype=np.float64)
 
 
-def _present(modes: FloatArray) -> FloatArray:
+def _present(modes: npt.NDArray[np.int64]) -> BoolArray:
     """(T,2) whether RGB and X were used."""
     rgb = np.isin(modes, (int(Mode.FUSED), int(Mode.RGB_ONLY)))
     x = np.isin(modes, (int(Mode.FUSED), int(Mode.X_ONLY)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -54,14 +54,12 @@ class Recording:
         """Where the X images go."""
         return next(ours for ours in self._routes.values() if ours.startswith(X))
 
-    def outgoing(self, keep: Callable[[Outgoing], bool] = lambda message: True) -> Iterator[Outgoing]:
-        """The messages in the order and at the times of their recording, those that `keep` wants."""
+    def outgoing(self) -> Iterator[Outgoing]:
+        """The messages in the order and at the times of their recording."""
         with BagReader(self.path) as bag:
             for message in bag.messages(list(self._routes)):
                 ours = self._routes[message.topic]
-                each = Outgoing(message.received_ns, ours, stamp_of(message.raw), bytes(message.raw))
-                if keep(each):
-                    yield each
+                yield Outgoing(message.received_ns, ours, stamp_of(message.raw), bytes(message.raw))
 
     def _add(self, bag: BagReader, topic: str, ours: str, transport: str = '') -> None:
         kind = bag.topics[topic]

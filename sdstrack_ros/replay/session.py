@@ -52,13 +52,12 @@ def replay_recording(
     speed: float = 1.0,
     condition: str = 'complete',
     keep: Callable[[Outgoing], bool] = lambda message: True,
-    on_active: Callable[[], None] = lambda: None,
     on_message: Callable[[Outgoing, Recorder], None] = lambda message, recorder: None,
 ) -> Replayed:
     """Play the messages that `keep` wants; the target is set on the first frame with a true box.
 
-    on_active: called when the node is ready. on_message: called before every message of the recording. Raises NodeError where the
-    node cannot start or dies, DatasetError where no RGB frame has a true box.
+    on_message: called when a message is due. Raises NodeError where the node cannot start or
+    dies, DatasetError where no RGB frame has a true box.
     """
     start_ns, box = _first_box(recording)
     given = {**recording.parameters, 'use_sim_time': True, **(parameters or {})}
@@ -73,14 +72,12 @@ def replay_recording(
             assert station.health is not None
             model, device = station.health.model, station.health.device
             station.set_target(box, start_ns)
-            on_active()
 
-            def wanted(message: Outgoing) -> bool:
+            def before(message: Outgoing) -> None:
                 process.check()
                 on_message(message, recorder)
-                return keep(message)
 
-            player.play(recording.outgoing(wanted), speed)
+            player.play(filter(keep, recording.outgoing()), speed, before)
             process.check()
             answers = recorder.answers()
         exit_code = process.stop()

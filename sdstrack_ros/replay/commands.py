@@ -1,0 +1,110 @@
+"""`sdstrack demo`, `sdstrack replay` and `sdstrack faults`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..evaluation.bag_topics import TopicChoice
+from ..evaluation.contestants import TrackerSpec
+from ..evaluation.missing import Condition
+from ..evaluation.provenance import provenance
+from ..evaluation.report import Report
+from ..evaluation.runner import run_sequence
+from ..types import Modality
+from .demo import KEPT_UP, DemoSettings, run_demo
+from .demo_screen import print_outcome, shown_progress
+from .player import Outgoing
+from .recorder import Recorder
+from .recording import Recording
+from .session import agreement, replay_recording
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option(help='folder for the bag, the animation, the plot and metrics.json')
+    ] = Path('demo'),
+    modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
+    frames: Annotated[int, typer.Option(help='length of the sequence')] = DemoSettings.frames,
+    rate: Annotated[float, typer.Option(help='frames per second')] = DemoSettings.rate,
+    seed: Annotated[int, typer.Option(help='another scene')] = DemoSettings.seed,
+    checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+) -> None:
+    """Render a recording, play it through the real node over DDS while X fails, and show what came of it."""
+    console = Console()
+    parameters = _parameters(checkpoint, device)
+    settings = DemoSettings(modality, frames, rate, seed=seed, parameters=parameters)
+    with shown_progress(console) as progress:
+        outcome = run_demo(settings, out, progress)
+    print_outcome(console, outcome)
+    if outcome.metrics['answer_rate'] < KEPT_UP or outcome.metrics['exit_code'] != 0:
+        raise typer.Exit(1)
+
+
+def replay(
+    bag: Annotated[Path, typer.Argument(help='rosbag2: its folder or its file', exists=True)],
+    out: Annotated[Path, typer.Option(help='folder for report.html, metrics.json and boxes')] = Path('out'),
+    modality: Annotated[Modality, typer.Option(help='what the second stream measures')] = Modality.DEPTH,
+    speed: Annotated[float, typer.Option(min=0.01, max=100, help='1: as recorded, 0.5: half as fast')] = 1.0,
+    checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    compare: Annotated[bool, typer.Option(help='evaluate it without DDS too, and compare the boxes')] = False,
+    rgb_topic: Annotated[str, typer.Option(help='found by type by default')] = '',
+    x_topic: Annotated[str, typer.Option(help='found by type by default')] = '',
+    truth_topic: Annotated[str, typer.Option(help='found by name by default')] = '',
+    truth: Annotated[Path | None, typer.Option(help='file with the true boxes, or the first one')] = None,
+) -> None:
+    """Play a bag through the real node over DDS, and report on its answers as `sdstrack evaluate` does."""
+    console = Console()
+    wanted = TopicChoice(rgb_topic, x_topic, truth_topic)
+    recording = Recording(bag, modality, wanted, truth)
+    columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task('frames sent', total=len(recording.sequence.stamps_ns))
+
+        def on_message(message: Outgoing, recorder: Recorder) -> None:
+            if message.topic == recording.rgb_topic:
+                bars.advance(task)
+
+        replayed = replay_recording(
+            recording,
+            out / 'node.log',
+            parameters=_parameters(checkpoint, device),
+            speed=speed,
+            on_message=on_message,
+        )
+    results = [replayed.result]
+    spec = TrackerSpec(checkpoint=checkpoint, device='cpu' if device == 'auto' else device)
+    if compare:
+        console.print('evaluating without DDS ...')
+        condition = Condition('complete', seed=0)
+        results.append(run_sequence(recording.sequence, spec.build(modality), spec.label, condition))
+    numbers = Report(results, {recording.sequence.name: recording.sequence}, provenance([spec], 1)).write(out)
+    console.print(
+        f'{replayed.answered} of {replayed.frames} frames answered ({replayed.answer_rate:.1%}) by '
+        f'{replayed.model} on {replayed.device}'
+    )
+    row = numbers['runs'][0]
+    if row['latency_p50_ms'] is not None:
+        console.print(f'latency p50 {row["latency_p50_ms"]:.0f} ms, p95 {row["latency_p95_ms"]:.0f} ms')
+    if row['mean_iou'] is not None:
+        console.print(f'mean IoU {row["mean_iou"]:.3f} over {row["judged_frames"]} frames with a truth')
+    if compare:
+        both = agreement(*results)
+        console.print(
+            f'without DDS: boxes of {both.frames} of {both.of} frames differ by {both.apart:.2g} px at most'
+        )
+    console.print(f'Report: [bold]{out / "report.html"}[/bold]', soft_wrap=True)
+
+
+def _parameters(checkpoint: Path | None, device: str) -> dict[str, object]:
+    """Those of the node that the command line speaks of."""
+    given: dict[str, object] = {'device': device}
+    if checkpoint is not None:
+        given['checkpoint'] = str(checkpoint.resolve())
+    return given

@@ -8,8 +8,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import SdstrackError
+
+if TYPE_CHECKING:
+    from rclpy.context import Context
+    from rclpy.executors import Executor
 
 # How Fast DDS is told its profile on Jazzy and before, and since Kilted.
 _PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
@@ -27,7 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     # Imported late: loading torch takes seconds, in which a signal must already be understood.
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     from .node import TrackerNode
@@ -40,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SdstrackError as error:
             rclpy.logging.get_logger('sdstrack').fatal(str(error))
             return 2
-        executor = SingleThreadedExecutor()
+        executor = make_executor(rclpy.get_default_context())
         executor.add_node(node)
         while not stop.is_set() and rclpy.ok():
             try:
@@ -56,6 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         rclpy.try_shutdown()
     return 0
+
+
+def make_executor(context: Context) -> Executor:
+    """The cheapest there is: rebuilding a wait set for every message makes each frame milliseconds late."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # rclpy before 7.1.4
+        from rclpy.executors import SingleThreadedExecutor
+
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)
 
 
 def use_shared_memory_profile() -> None:

@@ -13,7 +13,6 @@ import pytest
 import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -24,6 +23,7 @@ from std_msgs.msg import Header
 
 from sdstrack_ros.model import SDSTrack, SDSTrackConfig
 from sdstrack_ros.node.conversions import header_of, image_message, stamp_of
+from sdstrack_ros.node.main import make_executor
 from sdstrack_ros.node.node import TrackerNode
 from sdstrack_ros.types import Frame
 
@@ -64,7 +64,7 @@ class Tester:
     def __init__(self, checkpoint: Path | str, **parameters: Any) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
-        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor = make_executor(self.context)
         self.node = Node('tester', context=self.context, namespace='sdstrack')
         values = {'checkpoint': str(checkpoint), 'device': 'cpu', **parameters}
         overrides = [Parameter(name.replace('__', '.'), value=value) for name, value in values.items()]

@@ -143,14 +143,18 @@ def test_missing_template_half_is_not_taken_when_unsure(frames):
 
 def test_doubted_target_is_held_and_the_search_widens(frames):
     model = small_model(HOPELESS)
+    calls = count_calls(model)
     tracker = Tracker(model, 'depth')
     tracker.init(*frames[0], BOX)
-    results = [tracker.track(*frames[i % 6]) for i in range(12)]
+    results = [tracker.track(*frames[0]) for _ in range(14)]
     assert results[0].state == TargetState.TRACKING
     assert results[-1].state == TargetState.LOST
     assert results[-1].held
     assert results[-1].box == BOX
     assert results[-1].reason
+    outside = [(call['search'][0, 0] == call['search'][0, 0].min()).float().mean().item() for call in calls]
+    assert outside[0] < 0.05, 'the usual search region lies within the image'
+    assert outside[-1] > 0.1, 'the widened one reaches beyond'
 
 
 def test_uncalibrated_weights_follow_the_network(frames):

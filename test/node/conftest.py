@@ -61,7 +61,7 @@ class Tester:
     Names of parameters have __ for the dot: Tester(checkpoint, sync__slop=0.01).
     """
 
-    def __init__(self, checkpoint: Path | str, **parameters: Any) -> None:
+    def __init__(self, checkpoint: Path | str, cli_args: list[str] | None = None, **parameters: Any) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
         self.executor = make_executor(self.context)
@@ -70,7 +70,10 @@ class Tester:
         overrides = [Parameter(name.replace('__', '.'), value=value) for name, value in values.items()]
         try:
             self.tracker = TrackerNode(
-                context=self.context, namespace='sdstrack', parameter_overrides=overrides
+                context=self.context,
+                namespace='sdstrack',
+                parameter_overrides=overrides,
+                cli_args=cli_args,
             )
         except Exception:
             self.context.try_shutdown()

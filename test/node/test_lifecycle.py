@@ -10,6 +10,7 @@ from rclpy.parameter import Parameter
 from sdstrack.msg import TrackerHealth
 
 from sdstrack_ros.errors import SettingError
+from sdstrack_ros.node.share import shared_file
 
 
 def state(t) -> int:
@@ -124,3 +125,11 @@ def test_parameters_do_not_change_while_configured(tester) -> None:
     result = t.call(SetParameters, 'tracker/set_parameters', request).results[0]
     assert not result.successful
     assert 'sync.slop' in result.reason
+
+
+@pytest.mark.parametrize('modality', ['depth', 'thermal', 'event'])
+def test_the_settings_that_ship_are_parameters_of_the_node(tester, modality: str) -> None:
+    settings = shared_file(f'config/{modality}.yaml')
+    t = tester(cli_args=['--ros-args', '--params-file', str(settings)], autostart=False)
+    assert t.tracker.get_parameter('modality').value == modality
+    assert t.tracker.get_parameter('sync.sync_timeout').value > 0

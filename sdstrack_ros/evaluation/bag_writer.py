@@ -22,7 +22,7 @@ from ..errors import DatasetError
 from ..types import Box, Image, Modality, TargetState
 from .bag_types import CAMERA_INFO, IMAGE, TRACKED_BOX, bag_types
 
-_ENCODINGS = {(3, 'uint8'): 'rgb8', (2, 'uint8'): 'mono8', (2, 'uint16'): '16UC1', (2, 'float32'): '32FC1'}
+ENCODINGS = {(3, 'uint8'): 'rgb8', (2, 'uint8'): 'mono8', (2, 'uint16'): '16UC1', (2, 'float32'): '32FC1'}
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class BagWriter:
         self._write(self.topics.truth, TRACKED_BOX, stamp_ns, message)
 
     def _write_image(self, topic: str, stamp_ns: int, image: Image, received_ns: int | None) -> None:
-        encoding = _ENCODINGS.get((image.ndim, image.dtype.name))
+        encoding = ENCODINGS.get((image.ndim, image.dtype.name))
         if encoding is None:
             raise DatasetError(f'{topic}: no image encoding for {image.dtype} {image.shape}')
         pixels = np.ascontiguousarray(image)

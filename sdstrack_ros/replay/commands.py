@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..errors import SettingError
 from ..evaluation.bag_topics import TopicChoice
 from ..evaluation.contestants import TrackerSpec
 from ..evaluation.missing import Condition
@@ -16,8 +17,11 @@ from ..evaluation.provenance import provenance
 from ..evaluation.report import Report
 from ..evaluation.runner import run_sequence
 from ..types import Modality
+from .checkpoint_faults import CHECKPOINTS, try_checkpoints
 from .demo import KEPT_UP, DemoSettings, run_demo
 from .demo_screen import print_outcome, shown_progress
+from .fault_screen import show_checkpoints, show_soak, show_trials
+from .faults import FaultBench, fault_names
 from .player import Outgoing
 from .recorder import Recorder
 from .recording import Recording
@@ -100,6 +104,41 @@ def replay(
             f'without DDS: boxes of {both.frames} of {both.of} frames differ by {both.apart:.2g} px at most'
         )
     console.print(f'Report: [bold]{out / "report.html"}[/bold]', soft_wrap=True)
+
+
+def faults(
+    only: Annotated[str, typer.Option(help='those whose name contains this')] = '',
+    modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
+    rate: Annotated[float, typer.Option(min=12, max=60, help='of both cameras, Hz')] = 20.0,
+    soak: Annotated[float, typer.Option(min=0, help='minutes of random faults instead, and memory')] = 0.0,
+    seed: Annotated[int, typer.Option(help='of the random faults')] = 0,
+    out: Annotated[Path, typer.Option(help='folder for the log of the node')] = Path('faults'),
+    checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+) -> None:
+    """Let sensors fail in every known way at the real node over DDS; exit status 1 if a promise is broken."""
+    console = Console()
+    parameters = _parameters(checkpoint, device)
+    names = [name for name in fault_names(modality) if only in name]
+    checkpoints = not soak and any(only in name for name in CHECKPOINTS)
+    if not names and not checkpoints:
+        raise SettingError(
+            f'--only {only!r}: no fault is called so; there are {", ".join(fault_names(modality))}'
+        )
+    broken = False
+    if soak or names:
+        with FaultBench(modality, rate, out / 'node.log', parameters) as bench:
+            broken = (
+                show_soak(console, bench, modality, soak, seed)
+                if soak
+                else show_trials(console, bench, names)
+            )
+            broken |= bench.process.stop() != 0
+    if checkpoints:
+        broken |= show_checkpoints(
+            console, try_checkpoints(out / 'checkpoints', {'modality': modality.value})
+        )
+    raise typer.Exit(int(broken))
 
 
 def _parameters(checkpoint: Path | None, device: str) -> dict[str, object]:

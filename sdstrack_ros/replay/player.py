@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -49,8 +50,17 @@ class Player:
 
     def wait_matched(self) -> None:
         """Until the tracker listens to every topic."""
-        for topic, publisher in self._publishers.items():
-            self._station.wait_for(publisher.get_subscription_count, f'a subscription of {topic}')
+        for topic in self._publishers:
+            self._station.wait_for(partial(self.matched_on, topic), f'a subscription of {topic}')
+
+    @property
+    def matched(self) -> bool:
+        """Whether the tracker listens to any of the topics."""
+        return any(map(self.matched_on, self._publishers))
+
+    def matched_on(self, topic: str) -> bool:
+        """Whether the tracker listens to this topic."""
+        return self._publishers[topic].get_subscription_count() > 0
 
     def play(
         self,

@@ -31,11 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # Imported late: loading torch takes seconds, in which a signal must already be understood.
+    import cv2
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
     from .node import TrackerNode
 
+    cv2.setNumThreads(1)  # crops are small: to wake threads for them takes longer than to work on them
     use_shared_memory_profile()
     rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     try:

@@ -135,6 +135,11 @@ def test_frames_sent_twice_are_no_harm_but_a_stamp_that_stands_still_is() -> Non
         monitor.on_frame(at(index), at(index))
         monitor.on_frame(at(index), at(index) + MS)
     assert monitor.state(at(9) + 2 * MS).state is OK
+    for index in range(30, 32):  # nor do they hinder the return from a silence
+        monitor.on_frame(at(index), at(index))
+        monitor.on_frame(at(index), at(index) + MS)
+    assert monitor.state(at(31) + 2 * MS).state is OK
+    monitor = monitor_of(range(10))
     for index in range(10, 25):
         monitor.on_frame(at(9), at(index))
     report = monitor.state(at(24))

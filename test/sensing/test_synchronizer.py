@@ -216,6 +216,21 @@ def test_a_refused_frame_releases_its_partner_at_once() -> None:
     assert bench.synchronizer.counts('rgb').invalid == bench.synchronizer.counts('x').invalid == 2
 
 
+def test_rgb_that_is_refused_and_late_does_not_take_the_answers_of_x_with_it() -> None:
+    bench = Bench()
+    events = [('x', index, stamp(index)) for index in range(1, 40)]
+    events += [('rgb', index, stamp(index) + 150 * MS) for index in range(1, 34)]
+    for stream, index, arrival in sorted(events, key=lambda event: event[2]):
+        if stream == 'rgb' and index >= 15:
+            bench.reject('rgb', stamp(index), arrival)
+        else:
+            bench.send(stream, stamp(index), arrival)
+    answered = {o.x.stamp_ns for _, o in bench.out if o.x is not None}
+    # Those that were kept for RGB frames on their way when the first was refused have had their time.
+    assert {stamp(index) for index in range(20, 38)} <= answered
+    assert all(now - bench.arrivals[id(o.lead)] <= TIMEOUT for now, o in bench.out)
+
+
 def test_repeated_old_and_zero_stamps_are_counted_and_go_nowhere() -> None:
     bench = Bench()
     pair(bench, 5)

@@ -71,7 +71,7 @@ class Pipeline:
                 self._sensor('rgb', 'rgb', report.rgb),
                 self._sensor('x', self._settings.modality, report.x),
             ),
-            output=self._output.report(self._now()),
+            output=lambda: self._output.report(self._now()),
             skipped=self._inference.dropped,
             model=self._model.name,
             device=self._model.device,

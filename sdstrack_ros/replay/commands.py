@@ -101,7 +101,7 @@ def replay(
     if compare:
         both = agreement(*results)
         console.print(
-            f'without DDS: boxes of {both.frames} of {both.of} frames differ by {both.apart:.2g} px at most'
+            f'without DDS: the boxes of {both.frames} of {both.of} frames agree, to {both.apart:.2g} px'
         )
     console.print(f'Report: [bold]{out / "report.html"}[/bold]', soft_wrap=True)
 

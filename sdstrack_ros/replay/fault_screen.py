@@ -18,6 +18,9 @@ from .faults import UNDISTURBED, FaultBench
 from .soak import soak
 
 _KEPT = Text('kept', 'green')
+_LEGEND = """answered: share of the frames of the sensor that lives. told: until the health said it, s.
+fused: frames until both sensors were used again. false: answers that looked healthy and were not.
+latency: frame sent to box received, median."""
 
 
 def show_trials(console: Console, bench: FaultBench, names: Sequence[str]) -> bool:
@@ -32,12 +35,7 @@ def show_trials(console: Console, bench: FaultBench, names: Sequence[str]) -> bo
             verdicts.append(judge(bench.trial(name)))
             bars.advance(task)
     console.print(_table(verdicts))
-    console.print(
-        'answered: of the frames of the sensor that lives. told: until the health said it, s. fused: frames until '
-        'both were used again.\nfalse: answers that looked healthy and were not. latency: frame sent to box '
-        'received, median.',
-        style='dim',
-    )
+    console.print(_LEGEND, style='dim')
     grown = bench.process.resident_bytes - before
     console.print(
         f'resident memory of the node: {before / 2**20:.0f} MB, {grown / 2**20:+.0f} MB in all trials'

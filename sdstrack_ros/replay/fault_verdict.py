@@ -136,6 +136,8 @@ class _View:
 
     def told(self) -> float | None:
         """From the start of the fault until the health has said it of every struck sensor, s."""
+        if self._fault.state is None:
+            return None
         moments = []
         for stream in self._fault.streams:
             found = (

@@ -51,7 +51,6 @@ class FaultBench:
         rate: float,
         log: Path,
         parameters: Mapping[str, object] | None = None,
-        module: str = 'sdstrack_ros.node.main',
     ) -> None:
         self.cameras = CameraPair(modality, rate)
         self._modality = modality
@@ -60,7 +59,7 @@ class FaultBench:
         given = {'modality': modality.value, 'allow_untrained': True, **_RELIABLE, **(parameters or {})}
         settings = shared_file(f'config/{modality.value}.yaml')
         self.process = self._stack.enter_context(
-            NodeProcess(given, domain=domain, log=log, params_file=settings, module=module)
+            NodeProcess(given, domain=domain, log=log, params_file=settings)
         )
         try:
             self.station = self._stack.enter_context(Station(domain, self.process))

@@ -8,6 +8,7 @@ assert node.exit_code == 0
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -22,17 +23,18 @@ NAMESPACE = '/sdstrack'
 LOCAL = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
 _STOP_S = 20.0  # a frame in work is finished first
 _LOG_SHOWN = 15  # lines
+_NODES = itertools.count()
 _PAGE = os.sysconf('SC_PAGE_SIZE')
 # What marks an environment that the ROS wheels have prepared: a child prepares its own.
 _OF_THE_PARENT = ('_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'ROS_NAMESPACE')
 
 
 def own_domain() -> int:
-    """A domain for this process and its node: no other run, and no robot, is on it but by bad luck.
+    """A domain for one node and what is opposite it: nobody else, and no robot, is on it but by bad luck.
 
     1 to 100: the ports of higher ones may be taken by the system for outgoing connections.
     """
-    return 1 + os.getpid() % 100
+    return 1 + (os.getpid() + next(_NODES) * 37) % 100
 
 
 class NodeProcess:
@@ -45,12 +47,11 @@ class NodeProcess:
         domain: int,
         log: Path,
         params_file: Path | None = None,
-        module: str = 'sdstrack_ros.node.main',
     ) -> None:
-        """parameters: names and values, over those of `params_file`. module: what is run, by `python -m`."""
+        """parameters: names and values, over those of `params_file`."""
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, '-m', module, '--ros-args', '-r', f'__ns:={NAMESPACE}']
+        command = [sys.executable, '-m', 'sdstrack_ros.node.main', '--ros-args', '-r', f'__ns:={NAMESPACE}']
         if params_file is not None:
             command += ['--params-file', str(params_file)]
         for name, value in parameters.items():

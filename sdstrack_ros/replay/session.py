@@ -109,7 +109,10 @@ def replay_recording(
 
 @dataclass(frozen=True)
 class Agreement:
-    """Boxes of two runs on the frames that both answered. apart: largest distance of a coordinate, px."""
+    """Of two runs: of so many frames that both answered, so many have a box in both or in neither.
+
+    apart: largest distance of a coordinate of the boxes, px.
+    """
 
     frames: int
     of: int
@@ -118,11 +121,13 @@ class Agreement:
 
 def agreement(first: SequenceResult, second: SequenceResult) -> Agreement:
     """How far the boxes of two runs lie apart, frame by frame."""
-    both, rows_a, rows_b = np.intersect1d(first.stamps_ns, second.stamps_ns, return_indices=True)
+    _, rows_a, rows_b = np.intersect1d(first.stamps_ns, second.stamps_ns, return_indices=True)
     a, b = first.boxes[rows_a], second.boxes[rows_b]
-    told = has_box(a) & has_box(b) & first.fresh[rows_a] & second.fresh[rows_b]
-    apart = float(np.abs(a[told] - b[told]).max()) if told.any() else float('nan')
-    return Agreement(int(told.sum()), len(both), apart)
+    answered = np.isfinite(first.latency[rows_a]) & np.isfinite(second.latency[rows_b])
+    a, b = a[answered], b[answered]
+    boxed = has_box(a) & has_box(b)
+    apart = float(np.abs(a[boxed] - b[boxed]).max()) if boxed.any() else float('nan')
+    return Agreement(int((has_box(a) == has_box(b)).sum()), len(a), apart)
 
 
 def _first_box(recording: Recording) -> tuple[int, Box]:

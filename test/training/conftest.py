@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from sdstrack_ros.model import SDSTrackConfig
 
@@ -24,6 +25,15 @@ def tiny() -> SDSTrackConfig:
         elimination_blocks=(1, 2),
         head_channels=16,
     )
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads only get into each other's way in a network of this size."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

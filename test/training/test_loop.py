@@ -18,6 +18,8 @@ from sdstrack_ros.training.batch import Loss, TrainingBatch
 from sdstrack_ros.training.distillation import DistillationSettings, SelfDistillation
 from sdstrack_ros.training.loop import TrainSettings, train
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 
 def batches(step: int) -> Iterator[TrainingBatch]:
     for number in count(step):

@@ -17,6 +17,8 @@ from sdstrack_ros.model import SDSTrack
 from sdstrack_ros.training.commands import train
 from sdstrack_ros.training.recipes import RECIPES, keep_rate_schedule
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 
 def test_keep_rates_are_the_published_ones(golden):
     table = golden('training')['keep_rate_table']

@@ -1,0 +1,107 @@
+"""The recipe of the weights that ship, end to end on a tiny network and a few steps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sdstrack_ros.model import Calibration, SDSTrack, SDSTrackConfig, initialise_foundation
+from sdstrack_ros.simulation.library import procedural_library
+from sdstrack_ros.simulation.pairs import PairSource
+from sdstrack_ros.training import nano
+from sdstrack_ros.types import Modality, Mode
+
+TINY = SDSTrackConfig(
+    dim=48,
+    depth=2,
+    heads=3,
+    template_size=32,
+    search_size=64,
+    fusion_blocks=(0, 1),
+    elimination_blocks=(1,),
+    head_channels=16,
+)
+
+
+@pytest.fixture(scope='module')
+def library():
+    return procedural_library(0, plates=3, sprites=6)
+
+
+def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(nano, 'NANO', TINY)
+    settings = nano.NanoSettings(
+        batch=8, foundation_minutes=0.02, adapter_minutes=0.02, precision='fp32', compile=False
+    )
+    nano.make_nano(library, settings, tmp_path)
+
+    model = SDSTrack.from_foundation(tmp_path / 'nano_foundation.safetensors')
+    rgb = {k: v.clone() for k, v in model.state_dict().items() if 'blocks.0.attn' in k}
+    for modality in Modality:
+        model.load_adapters(tmp_path / f'nano_{modality.value}.safetensors')
+        assert isinstance(model.config.calibration, Calibration)
+        out = model(torch.zeros(1, 6, 32, 32), torch.zeros(1, 6, 64, 64))
+        assert out.score_map.shape == (1, 1, 4, 4)
+    for key, value in rgb.items():
+        assert torch.equal(model.state_dict()[key], value), 'adapters leave the foundation as it is'
+
+
+def test_resume_keeps_stages_that_are_done(library, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(nano, 'NANO', TINY)
+    settings = nano.NanoSettings(
+        batch=8, foundation_minutes=0.01, adapter_minutes=0.01, precision='fp32', compile=False
+    )
+    nano.make_nano(library, settings, tmp_path)
+    before = (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns
+    nano.make_nano(library, settings, tmp_path, resume=True)
+    assert (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns == before
+
+
+def test_foundation_learns_without_ever_reading_x(library) -> None:
+    torch.manual_seed(0)
+    model = SDSTrack(TINY)
+    initialise_foundation(model)
+    pair = PairSource(library, None, nano.nano_pairs(config=TINY), 0).draw(4)
+    spoiled = pair._replace(template=pair.template.clone(), search=pair.search.clone())
+    spoiled.template[:, 3:] = torch.nan
+    spoiled.search[:, 3:] = torch.nan
+    objective = nano.RgbObjective(eliminate_from=1)
+    batch = nano.TrainingBatch(*spoiled)
+    loss = objective(model, batch, 1)
+    assert torch.isfinite(loss.total)
+
+
+def test_calibration_lies_between_nothing_and_a_find(library) -> None:
+    """A network that says 0.9 where there is a target and 0.1 elsewhere gets limits between the two."""
+
+    class Oracle(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.config, self.pairs = TINY, []
+
+        def forward(self, template, search, mode=Mode.FUSED):
+            pair = self.pairs.pop()
+            grid = TINY.search_grid
+            center = pair.box[:, :2] + 0.5 * pair.box[:, 2:]
+            cell = (center * grid).long().clamp(0, grid - 1)
+            score = torch.full((len(center), 1, grid, grid), 0.1)
+            rows = torch.arange(len(center))
+            score[rows, 0, cell[:, 1], cell[:, 0]] = torch.where(pair.present, 0.9, 0.1)
+            offset = (center * grid - cell)[..., None, None].expand(-1, 2, grid, grid)
+            size = pair.box[:, 2:, None, None].expand(-1, 2, grid, grid)
+            from sdstrack_ros.model import TrackerOutput
+
+            return TrackerOutput(score, size, offset, torch.empty(0), (), ())
+
+    oracle = Oracle()
+
+    class Source:
+        inner = PairSource(library, None, replace(nano.nano_pairs(config=TINY), absent=0.5), 0)
+
+        def draw(self, batch):
+            pair = self.inner.draw(batch)
+            oracle.pairs.append(pair)
+            return pair
+
+    limits = nano.calibrate(oracle, Source(), batches=2, batch=16)
+    assert 0.1 <= limits.lost < limits.uncertain < 0.9

@@ -159,7 +159,7 @@ def test_x_alone_under_its_own_header_when_rgb_stops(tester) -> None:
 
 def test_blind_holds_the_box_marks_it_and_withdraws_it(tester) -> None:
     t = tester(init_box='60,40,30,24', health__x__timeout=0.2, target__hold_timeout=0.5).start()
-    t.stream_until(lambda: t.boxes and t.boxes[-1].size_x > 0, 'a box')
+    t.stream_until(lambda: t.health.mode == TrackedBox.FUSED, 'fusion')
     last = t.stamp_ns
     t.wait_for(lambda: t.health.mode == TrackedBox.BLIND, 'the news')
     assert t.health.level == TrackerHealth.ERROR

@@ -1,8 +1,8 @@
 """sensor_msgs images as NumPy arrays, from any object with the message's fields (rclpy's or rosbags').
 
-This converter is used always, also where cv_bridge is installed: cv_bridge and rosbags-image read rows without
-their padding (`step` larger than a row). Nothing is copied where the pixels can be seen in place: rgb8, bgr8,
-rgba8, bgra8 and all depth come out as views of the message.
+This converter is used always, also where cv_bridge is installed: cv_bridge and rosbags-image read rows
+without their padding (`step` larger than a row). Nothing is copied where the pixels can be seen in place:
+rgb8, bgr8, rgba8, bgra8 and all depth come out as views of the message.
 """
 
 from __future__ import annotations

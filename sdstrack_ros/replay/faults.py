@@ -85,7 +85,7 @@ class FaultBench:
         self._start_anew()
         begin_ns = time.time_ns() + SECOND // 2
         fault = self._fault(name, begin_ns + BEFORE_NS)
-        lasts_ns = min(fault.end_ns, fault.start_ns + LASTS_NS) if fault.start_ns else fault.end_ns
+        lasts_ns = fault.end_ns if fault.end_ns < FOR_GOOD else fault.start_ns + LASTS_NS
         late_ns = 500 * MS if 'delayed' in name else 80 * MS if 'order' in name else 0
         end_ns = lasts_ns + late_ns + AFTER_NS
         self.station.set_target(self.cameras.box(0), begin_ns)
@@ -123,7 +123,8 @@ class FaultBench:
             sent.append((time.time_ns(), messages[len(sent)]))
 
         struck = fault.apply(self.cameras.messages(begin_ns, end_ns, first))
-        self.player.play(remembered(m for m in struck if isinstance(m, CameraMessage)), before=before)
+        wire = remembered(m for m in struck if isinstance(m, CameraMessage))
+        self.player.play(wire, before=before, live=True)
         link.follow(fault.end_ns)
         return sent, link.back_ns
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
@@ -67,15 +68,18 @@ class Player:
         outgoing: Iterable[Outgoing],
         speed: float = 1.0,
         before: Callable[[Outgoing], None] = lambda message: None,
+        live: bool = False,
     ) -> None:
         """Send everything when it is due, by a clock of its own that is told on /clock.
 
         So the tracker (use_sim_time) sees the times of the recording at any speed. before: called when a
-        message is due.
+        message is due. live: what is due by the computer's clock, as from a camera, not as recorded.
         """
         pace: _Pace | None = None
         for each in outgoing:
-            pace = pace or _Pace(each.due_ns - _MARGIN_NS, speed)
+            if pace is None:
+                in_ns = each.due_ns - time.time_ns() if live else _MARGIN_NS
+                pace = _Pace(each.due_ns, time.monotonic() + in_ns / _SECOND, speed)
             self._let_pass(pace, each.due_ns)
             self._tell(each.due_ns)
             before(each)
@@ -98,11 +102,7 @@ class Player:
         """A publisher again, maybe with another reliability."""
         self._publishers[topic] = self._publisher(topic, reliability)
 
-    def close(self) -> None:
-        for publisher in (*self._publishers.values(), self._clock):
-            self._station.node.destroy_publisher(publisher)
-
-    def _publisher(self, topic: str, reliability: ReliabilityPolicy):  # type: ignore[no-untyped-def]
+    def _publisher(self, topic: str, reliability: ReliabilityPolicy) -> Publisher:
         qos = QoSProfile(depth=5, reliability=reliability)
         return self._station.node.create_publisher(self._types[topic], topic, qos)
 
@@ -123,11 +123,11 @@ class Player:
 class _Pace:
     """When the played clock shows what, in terms of time.monotonic()."""
 
-    def __init__(self, start_ns: int, speed: float) -> None:
-        self.next_tick_ns = start_ns
-        self._start_ns = start_ns
-        self._begun = time.monotonic()
+    def __init__(self, first_ns: int, first_at: float, speed: float) -> None:
+        self.next_tick_ns = first_ns - _MARGIN_NS
+        self._first_ns = first_ns
+        self._first_at = first_at
         self._speed = speed
 
     def moment(self, at_ns: int) -> float:
-        return self._begun + (at_ns - self._start_ns) / _SECOND / self._speed
+        return self._first_at + (at_ns - self._first_ns) / _SECOND / self._speed

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import DatasetError, EventDataError, ImageError
 from ..sensing import encodings
+from ..sensing.appearance import registration_problem
 from ..sensing.content import ContentCheck
 from ..sensing.events import EVENT_PACKET_TYPE, EventAccumulator, EventPacket
 from ..sensing.synchronizer import Stream, Synchronizer, SynchronizerSettings
@@ -118,6 +119,8 @@ class _Pairing:
         if frames.modality is not None:
             self._checks['x'] = ContentCheck(frames.modality.value)
         self._events = EventAccumulator()
+        self._rgb_shape: tuple[int, ...] | None = None
+        self._rgb_frame_id = ''
         self._events_due: deque[int] = deque(maxlen=frames.settings.queue)  # RGB stamps without a picture yet
 
     def take(self, message: BagMessage) -> Iterator[Observation]:
@@ -156,13 +159,22 @@ class _Pairing:
         stamp = stamp_of(message.raw)
         try:
             image, frame_id = convert(message)
-            problem = self._checks[stream].problem(image)
+            problem = self._checks[stream].problem(image) or self._unregistered(stream, image, frame_id)
         except (ImageError, DatasetError) as error:
             problem = str(error)
         if problem is not None:
             self._synchronizer.reject(stream, stamp, message.received_ns, problem)
             return
         add(Frame(stamp, image, frame_id), message.received_ns)
+
+    def _unregistered(self, stream: Stream, image: Image, frame_id: str) -> str | None:
+        """Why an X frame does not lie on the RGB frame's pixels; only depth is judged by its frame_id too."""
+        if stream == 'rgb':
+            self._rgb_shape, self._rgb_frame_id = image.shape, frame_id
+        elif self._rgb_shape is not None:
+            ids = (self._rgb_frame_id, frame_id) if self._modality is Modality.DEPTH else ('', '')
+            return registration_problem(self._rgb_shape, image.shape, *ids)
+        return None
 
     def _rgb(self, message: BagMessage) -> tuple[Image, str]:
         decoded = self._bag.decode(message)

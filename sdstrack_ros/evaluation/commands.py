@@ -73,6 +73,7 @@ def evaluate(
         str | None, typer.Option(help='address of a Ray cluster to run on: auto, ray://…')
     ] = None,
     device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N')] = 'cpu',
+    resume: Annotated[bool, typer.Option(help='keep finished runs that were made in the same way')] = True,
 ) -> None:
     """Score trackers on bags and data sets, without DDS. Interrupted, it goes on where it was."""
     console = Console()
@@ -88,7 +89,7 @@ def evaluate(
     workers = _workers(jobs, len(todo), device, realtime)
     runner = functools.partial(run_fleet, fleet) if fleet is not None else None
     with _progress(console) as bar:
-        frames = sum(len(job.sequence.stamps_ns) for job in todo if job.finished() is None)
+        frames = sum(len(job.sequence.stamps_ns) for job in todo if not (resume and job.finished()))
         task = bar.add_task('evaluating', total=max(frames, 1))
         try:
             numbers = run_evaluation(
@@ -97,6 +98,7 @@ def evaluate(
                 out,
                 workers,
                 published=published,
+                resume=resume,
                 runner=runner,
                 on_progress=lambda done: bar.update(task, completed=done),
             )

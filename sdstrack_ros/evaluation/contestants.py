@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import SettingError
-from ..model.defaults import load_default
+from ..model.defaults import load_default, weight_folders
 from ..model.network import SDSTrack
 from ..tracking.session import TargetSession
 from ..tracking.tracker import Tracker
@@ -65,11 +65,12 @@ class TrackerSpec:
     @property
     def identity(self) -> str:
         """Changes when the results may: the description and the content of its files."""
-        parts = [repr(self)]
-        for path in (self.checkpoint, *self.files):
-            if path is not None:
-                parts.append(_digest(path))
-        return ' '.join(parts)
+        paths = list(self.files)
+        if self.checkpoint is not None:
+            paths.append(self.checkpoint)
+        elif self.name == 'sdstrack':
+            paths += [path for folder in weight_folders() for path in sorted(folder.glob('*.safetensors'))]
+        return ' '.join([repr(self), *map(_digest, paths)])
 
     def build(self, modality: Modality | None) -> Contestant:
         """The tracker for a sequence of this modality (None: RGB alone, with the depth weights)."""
@@ -142,4 +143,7 @@ def _model(checkpoint: Path | None, modality: Modality, device: str) -> SDSTrack
 
 @functools.lru_cache(maxsize=16)
 def _digest(path: Path) -> str:
+    """Of the content; a file that cannot be read is reported when it is loaded."""
+    if not path.is_file():
+        return 'missing'
     return hashlib.sha256(path.read_bytes()).hexdigest()

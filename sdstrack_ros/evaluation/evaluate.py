@@ -95,14 +95,16 @@ def evaluate(
     workers: int,
     *,
     published: Sequence[SequenceResult] = (),
+    resume: bool = True,
     runner: Runner | None = None,
     on_progress: Callable[[int], None] = lambda frames: None,
 ) -> dict[str, Any]:
     """Run the jobs that are not done, and write the report of all of them; returns metrics.json.
 
-    published: results of others on the same sequences. Raises DatasetError if nothing could be evaluated.
+    published: results of others on the same sequences. resume: keep records made in the same way.
+    Raises DatasetError if nothing could be evaluated.
     """
-    done = {job.path: job.finished() for job in jobs}
+    done = {job.path: job.finished() for job in jobs} if resume else {}
     records = {path: result for path, result in done.items() if result is not None}
     errors = []
     left = [job for job in jobs if job.path not in records]

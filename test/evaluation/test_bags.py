@@ -64,6 +64,12 @@ def test_unusable_depth_goes_without_its_partner(tmp_path):
     assert 'all zero' in frames[5].reason
 
 
+def test_depth_of_another_size_is_not_used(tmp_path):
+    frames = list(open_bag(write(tmp_path / 'bag', x=DEPTHS[:, :12, :16]), Modality.DEPTH).frames)
+    assert {f.mode for f in frames} == {Mode.RGB_ONLY}
+    assert 'X is 16x12, RGB is 32x24' in frames[3].reason
+
+
 def test_rgb_alone_needs_no_x(tmp_path):
     frames = list(open_bag(write(tmp_path / 'bag', without_x=range(10)), None).frames)
     assert [f.mode for f in frames] == [Mode.RGB_ONLY] * 10

@@ -31,6 +31,8 @@ def test_evaluate_prints_a_table_and_resumes(make_folder, tmp_path):
     again = call('evaluate', folder, '--no-sdstrack', '--peer', 'kcf', '--jobs', 1, '--out', out)
     assert again.exit_code == 0, again.output
     assert record.stat().st_mtime_ns == before
+    call('evaluate', folder, '--no-sdstrack', '--peer', 'kcf', '--jobs', 1, '--out', out, '--no-resume')
+    assert record.stat().st_mtime_ns > before
 
 
 def test_an_interrupt_keeps_what_is_done(make_folder, tmp_path, monkeypatch):

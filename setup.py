@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMANDS = {'install': [], 'develop': ['--editable']}
+# Not isolated: the build needs the ROS 2 that is here.
+COMMANDS = {'install': ['--no-build-isolation'], 'develop': ['--no-build-isolation', '--editable']}
 
 if __name__ == '__main__':
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
-        sys.exit('usage: setup.py install | develop    (or: pip install . | colcon build | make setup)')
+        sys.exit('usage: setup.py install | develop    (or: make setup | colcon build)')
     here = str(Path(__file__).resolve().parent)
     sys.exit(subprocess.call([sys.executable, '-m', 'pip', 'install', *COMMANDS[sys.argv[1]], here]))

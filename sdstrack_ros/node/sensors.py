@@ -17,7 +17,7 @@ from ..sensing.content import ContentCheck
 from ..sensing.events import EventAccumulator, EventPacket
 from ..sensing.health import HealthMonitor, HealthReport, SensorMonitor, SensorReport
 from ..sensing.synchronizer import Stream, StreamCounts, Synchronizer
-from ..types import Frame, Image, Modality, Observation
+from ..types import Frame, Image, Modality, Observation, SensorState
 from .conversions import stamp_of
 from .inputs import Input
 from .settings import NodeSettings
@@ -211,7 +211,10 @@ class Sensors:
 
     def _expect(self, stream: Stream, report: SensorReport) -> None:
         self._arriving[stream] = report.arriving
-        self._synchronizer.set_alive(stream, report.arriving, report.reason)
+        # Cameras start together, long after the node: the first RGB frame waits for X, which the synchroniser
+        # soon gives up where X stays away.
+        may_start = stream == 'x' and report.state is SensorState.NOT_RECEIVED
+        self._synchronizer.set_alive(stream, report.arriving or may_start, report.reason)
 
     def _on_deadline(self) -> None:
         self._drain(self._now())

@@ -117,6 +117,12 @@ def test_a_first_box_by_parameter_waits_for_the_first_frame(tester) -> None:
     assert t.exchange().target_id == 1
 
 
+def test_cameras_that_start_long_after_the_node_are_paired_from_the_first_frame_on(tester) -> None:
+    t = tester(init_box='60,40,30,24').start()
+    t.spin(0.8)  # X is not expected any more
+    assert t.exchange().mode == TrackedBox.FUSED
+
+
 def test_reset_drops_the_target_and_ids_go_on(tester) -> None:
     t = tester(init_box='60,40,30,24').start()
     t.exchange()

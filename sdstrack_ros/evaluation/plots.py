@@ -92,7 +92,8 @@ def timeline(own: RunScore, others: Sequence[RunScore]) -> bytes:
         _shade_outages(ax, seconds, result)
         for other in others:
             _draw_iou(ax, other, colors[other.result.tracker], 1.1)
-        ax.plot(seconds, result.scores, color='#6b7280', linewidth=0.9, linestyle='--', label='score')
+        if len(result) > 1 and np.ptp(result.scores[1:]) > 0:  # some trackers give none
+            ax.plot(seconds, result.scores, color='#6b7280', linewidth=0.9, linestyle='--', label='score')
         _draw_iou(ax, own, colors[result.tracker], 2.0)
         _state_band(ax, seconds, result)
         last = max(float(seconds[-1]), 1e-3)

@@ -7,7 +7,7 @@ their answer is the last box known. Only then do the boxes depend on the machine
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,11 +63,10 @@ def run_sequence(
     mask, pace = np.ones((0, 2), dtype=np.bool_), _Pace(realtime)
     expected = sequence.stamps_ns
     skipped, size = sequence.skipped, (0, 0)
-    for observation in sequence.frames:
-        stamp = observation.lead.stamp_ns
+    for stamp, observation in _moments(sequence):
         row = sequence.truth.row_at(stamp, sequence.tolerance_ns)
         if not rows.stamps:
-            if row is None or not has_box(sequence.truth.boxes[row : row + 1])[0]:
+            if observation is None or row is None or not has_box(sequence.truth.boxes[row : row + 1])[0]:
                 skipped += 1
                 on_frame()
                 continue
@@ -98,6 +97,26 @@ def run_sequence(
     return _result(sequence, label, condition, rows, size, skipped)
 
 
+def _moments(sequence: EvaluationSequence) -> Iterator[tuple[int, Observation | None]]:
+    """(stamp, observation) of each frame; None where a camera frame came and neither sensor was usable.
+
+    Such frames count: a tracker that has nothing to see gives no answer, and that is no reason to leave
+    the frame out.
+    """
+    expected, tolerance = sequence.stamps_ns.tolist(), sequence.tolerance_ns
+    due = 0
+    for observation in sequence.frames:
+        stamp = observation.lead.stamp_ns
+        while due < len(expected) and expected[due] < stamp - tolerance:
+            yield expected[due], None
+            due += 1
+        while due < len(expected) and expected[due] <= stamp + tolerance:
+            due += 1
+        yield stamp, observation
+    for stamp in expected[due:]:
+        yield stamp, None
+
+
 class _Pace:
     """Which frames a tracker misses: frame i arrives at i / rate, and waits for nobody."""
 
@@ -114,8 +133,10 @@ class _Pace:
         self._free_at = self._now + seconds
 
 
-def _masked(observation: Observation, mask: Mask, expected: np.ndarray) -> Observation | None:
+def _masked(observation: Observation | None, mask: Mask, expected: np.ndarray) -> Observation | None:
     """What the condition leaves of an observation; None if nothing. Frames belong to mask rows by stamp."""
+    if observation is None:
+        return None
     stamp = observation.lead.stamp_ns
     after = min(int(np.searchsorted(expected, stamp)), len(expected) - 1)
     before = max(after - 1, 0)

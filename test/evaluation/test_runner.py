@@ -1,11 +1,14 @@
 """One pass of a tracker: what it is shown, what is recorded, what real time skips."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sdstrack_ros.errors import DatasetError
 from sdstrack_ros.evaluation.contestants import Answer
 from sdstrack_ros.evaluation.missing import Condition
+from sdstrack_ros.evaluation.robustness import answer_rate
 from sdstrack_ros.evaluation.runner import run_sequence
 from sdstrack_ros.evaluation.sequences import EvaluationSequence
 from sdstrack_ros.evaluation.truth import StampedTruth
@@ -66,6 +69,18 @@ def test_a_condition_takes_streams_away_from_the_tracker():
     assert result.present[7].tolist() == [False, False]
     assert np.isnan(result.boxes[7]).all()
     assert not result.fresh[7]
+
+
+def test_camera_frames_that_neither_sensor_made_usable_count_as_unanswered():
+    whole = sequence()
+    gaps = dataclasses.replace(whole, frames=[f for i, f in enumerate(whole.frames) if i not in (4, 5, 9)])
+    tracker = Echo()
+    result = run_sequence(gaps, tracker, 'echo', COMPLETE)
+    assert result.stamps_ns.tolist() == STAMPS.tolist()
+    assert np.flatnonzero(np.isnan(result.boxes[:, 0])).tolist() == [4, 5, 9]
+    assert result.judged.all()
+    assert [now for seen, now in tracker.seen if seen is None] == STAMPS[[4, 5, 9]].tolist()
+    assert answer_rate(result.boxes, result.fresh) == 0.7
 
 
 def test_in_real_time_frames_that_come_while_busy_repeat_the_last_box():

@@ -1,0 +1,80 @@
+"""`sdstrack bench`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from ..node.loading import choose_device
+from ..types import Modality
+from .machine import facts, peak_memory, peak_rate
+from .networks import measure_networks, named_model
+from .parts import measure_parts
+from .report import Measurements, show
+
+PRECISION = 'float32'
+_NODE_FRAMES = 300  # ten seconds
+
+
+def bench(
+    model: Annotated[
+        list[str] | None, typer.Option(help='nano, vit-b or a checkpoint; may be repeated')
+    ] = None,
+    modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    threads: Annotated[int, typer.Option(min=0, help='of the network on a CPU; 0: as torch has it')] = 0,
+    seconds: Annotated[float, typer.Option(min=0, help='per network and mode, and per image size')] = 5.0,
+    node: Annotated[bool, typer.Option(help='also the real node over DDS, at 30 Hz')] = False,
+    output: Annotated[Path | None, typer.Option('--json', help='write the numbers to this file')] = None,
+) -> None:
+    """Measure the speed on this machine, and how far it is from what matrix products alone would take.
+
+    The parts, and the node, run the first of the models.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    console, where = Console(), choose_device(device)
+    models = [named_model(name, modality, where) for name in model or ['nano']]
+    machine = facts(where)
+    with console.status('matrix products'):
+        peak = peak_rate(where)
+    with console.status('networks'):
+        networks = measure_networks(models, where, peak, seconds)
+    with console.status('parts of a frame'):
+        parts = measure_parts(models[0].network, modality, where, seconds)
+    memory = peak_memory(where)
+    over_dds = None
+    if node:
+        from .wire import measure_node  # needs ROS, as nothing else here does
+
+        with console.status('node over DDS'):
+            over_dds = measure_node(modality, _NODE_FRAMES, _parameters(model, device))
+    found = Measurements(
+        machine,
+        {each.name: each.weights for each in models},
+        where.type,
+        PRECISION,
+        peak,
+        networks,
+        parts,
+        memory,
+        over_dds,
+    )
+    show(console, found)
+    if output is not None:
+        output.write_text(json.dumps(found.as_json(), indent=1, allow_nan=False) + '\n')
+        console.print(f'Numbers: [bold]{output}[/bold]', soft_wrap=True)
+
+
+def _parameters(model: list[str] | None, device: str) -> dict[str, object]:
+    """Of the node: the first model, where it is a file; else what ships."""
+    given: dict[str, object] = {'device': device}
+    first = (model or ['nano'])[0]
+    if first not in ('nano', 'vit-b'):
+        given['checkpoint'] = str(Path(first).expanduser().resolve())
+    return given

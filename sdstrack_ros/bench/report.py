@@ -1,0 +1,141 @@
+"""The measurements as JSON and as tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from .networks import NetworkRow
+from .parts import PartRow
+from .timing import Times
+
+if TYPE_CHECKING:
+    from .wire import NodeRow
+
+_PLAIN: dict[str, Any] = {
+    'box': None,
+    'padding': (0, 2, 0, 0),
+    'title_justify': 'left',
+    'header_style': 'dim',
+}
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """All of one run. peak: FLOP/s of the best float32 matrix product. memory: peak, MiB."""
+
+    facts: dict[str, str]
+    weights: dict[str, str]
+    device: str
+    precision: str
+    peak: float
+    networks: list[NetworkRow]
+    parts: list[PartRow]
+    memory: float
+    node: NodeRow | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; every name says its unit."""
+        node = self.node
+        return {
+            'machine': self.facts,
+            'device': self.device,
+            'precision': self.precision,
+            'peak_gflop_per_s': self.peak / 1e9,
+            'peak_memory_mib': self.memory,
+            'networks': [
+                {
+                    'model': row.model,
+                    'weights': self.weights[row.model],
+                    'mode': row.mode.name,
+                    **_milliseconds(row.times),
+                    'fps': row.fps,
+                    'gflop': row.gflops,
+                    'weights_mib': row.weights_mib,
+                    'floor_ms': row.floor,
+                    'times_floor': row.times_floor,
+                    'best_times_floor': row.best_times_floor,
+                }
+                for row in self.networks
+            ],
+            'parts': [
+                {'size': [row.width, row.height], 'part': row.part, **_milliseconds(row.times)}
+                for row in self.parts
+            ],
+            'node': None
+            if node is None
+            else {
+                'model': node.model,
+                'device': node.device,
+                'frames': node.frames,
+                'answered': node.answered,
+                **{f'{name}_ms': value * 1e3 for name, value in asdict(node.latency).items()},
+            },
+        }
+
+
+def show(console: Console, found: Measurements) -> None:
+    """Everything on one screen."""
+    for name, value in found.facts.items():
+        console.print(f'[dim]{name}:[/dim] {value}', soft_wrap=True, highlight=False)
+    console.print(
+        f'matrix products: {found.peak / 1e9:.0f} GFLOP/s at best in {found.precision}; '
+        f'memory: {found.memory:.0f} MiB at most'
+    )
+    console.print()
+    console.print(_network_table(found))
+    console.print()
+    console.print(_part_table(found.parts))
+    node = found.node
+    if node is not None:
+        times = ', '.join(f'{name} {value * 1e3:.1f}' for name, value in asdict(node.latency).items())
+        console.print(
+            f'node over DDS: {node.answered} of {node.frames} frames answered by {node.model} on '
+            f'{node.device}; ms from frame sent to box received: {times}'
+        )
+
+
+def _network_table(found: Measurements) -> Table:
+    title = f'Network alone, {found.device}, {found.precision}; ms, and how many times the floor'
+    table = Table(Column('network', no_wrap=True), title=title, **_PLAIN)
+    for column in ('p50', 'p95', 'p99', 'best', 'fps', 'GFLOP', 'floor', 'x p50', 'x best'):
+        table.add_column(column, justify='right', no_wrap=True)
+    for row in found.networks:
+        table.add_row(
+            f'{row.model} {row.mode.name}',
+            *_cells(row.times),
+            *(_digits(value) for value in (row.fps, row.gflops, row.floor)),
+            *(_digits(value) for value in (row.times_floor, row.best_times_floor)),
+        )
+    return table
+
+
+def _part_table(rows: list[PartRow]) -> Table:
+    table = Table('image', 'part', title='Parts of one frame, both streams; ms', **_PLAIN)
+    for column in ('p50', 'p95', 'p99', 'best'):
+        table.add_column(column, justify='right')
+    for row in rows:
+        table.add_row(f'{row.width}x{row.height}', row.part, *_cells(row.times))
+    return table
+
+
+def _cells(times: Times) -> list[str]:
+    return [
+        f'{value:.1f}' if value >= 10 else f'{value:.2f}'
+        for value in (times.p50, times.p95, times.p99, times.best)
+    ]
+
+
+def _digits(value: float) -> str:
+    """Three of them."""
+    return f'{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}'
+
+
+def _milliseconds(times: Times) -> dict[str, float]:
+    """The times by names that say their unit, and the number of runs."""
+    named = asdict(times)
+    runs = named.pop('runs')
+    return {**{f'{name}_ms': value for name, value in named.items()}, 'runs': runs}

@@ -1,0 +1,136 @@
+"""`sdstrack bench` on a network that takes no time: what it counts, what it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from sdstrack_ros.bench import machine, networks, parts
+from sdstrack_ros.bench.commands import bench
+from sdstrack_ros.bench.machine import peak_rate
+from sdstrack_ros.bench.networks import MODES, count_flops, named_model
+from sdstrack_ros.bench.timing import LEAST_ROUNDS, Times, take_turns
+from sdstrack_ros.errors import CheckpointError
+from sdstrack_ros.model import SDSTrack, SDSTrackConfig
+from sdstrack_ros.types import Modality, Mode
+
+TINY = SDSTrackConfig(
+    dim=48,
+    depth=2,
+    heads=3,
+    template_size=64,
+    search_size=128,
+    fusion_blocks=(1,),
+    elimination_blocks=(0,),
+    head_channels=32,
+)
+SIZES = ((160, 120), (320, 240))
+CPU = torch.device('cpu')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small_products() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, 'SIDES', (256,))
+        yield
+
+
+@pytest.fixture(scope='module')
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
+    folder = tmp_path_factory.mktemp('bench')
+    SDSTrack(TINY).save(folder / 'tiny.safetensors')
+    app = typer.Typer()
+    app.command()(bench)
+    written = folder / 'bench.json'
+    arguments = ['--model', str(folder / 'tiny.safetensors'), '--seconds', '0', '--json', str(written)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, 'SIZES', SIZES)
+        got = CliRunner().invoke(app, [*arguments, '--threads', '1'])
+    assert got.exit_code == 0, got.output
+    return json.loads(written.read_text()), got.output
+
+
+def test_every_mode_has_its_times_and_its_floor(numbers):
+    found = numbers[0]
+    assert [row['mode'] for row in found['networks']] == ['FUSED', 'RGB_ONLY', 'X_ONLY']
+    for row in found['networks']:
+        assert 0 < row['best_ms'] <= row['p50_ms'] <= row['p95_ms'] <= row['p99_ms']
+        assert row['runs'] >= LEAST_ROUNDS
+        assert row['fps'] == pytest.approx(1e3 / row['p50_ms'])
+        floor = row['gflop'] / found['peak_gflop_per_s'] * 1e3
+        assert row['floor_ms'] == pytest.approx(floor)
+        assert row['times_floor'] == pytest.approx(row['p50_ms'] / floor)
+        assert 0 < row['best_times_floor'] <= row['times_floor']
+    assert found['networks'][1]['gflop'] < 0.6 * found['networks'][0]['gflop']
+    assert found['networks'][0]['weights_mib'] * 2**20 == 4 * sum(
+        p.numel() for p in SDSTrack(TINY).parameters()
+    )
+
+
+def test_every_part_is_measured_at_both_sizes(numbers):
+    found = {(tuple(row['size']), row['part']) for row in numbers[0]['parts']}
+    assert len(found) == len(numbers[0]['parts']) == 16
+    assert {(size, 'crop and normalise') for size in SIZES} < found
+    assert {(size, 'whole tracker') for size in SIZES} < found
+
+
+def test_what_it_ran_on_is_told(numbers):
+    found, printed = numbers
+    for fact in ('processor', 'cores', 'PyTorch', 'OpenCV', 'command', 'date'):
+        assert found['machine'][fact]
+    assert found['networks'][0]['weights'].endswith('tiny.safetensors')
+    assert (found['device'], found['precision'], found['node']) == ('cpu', 'float32', None)
+    assert 'tiny.safetensors X_ONLY' in printed
+    assert '320x240' in printed
+
+
+def test_the_published_network_costs_what_is_known_of_it():
+    counts = count_flops(SDSTrackConfig())
+    assert 110e9 < counts[Mode.FUSED] < 115.1e9
+    assert all(counts[mode] < 0.45 * counts[Mode.FUSED] for mode in MODES[1:])
+
+
+def test_a_product_of_known_size_is_counted_in_full():
+    """Also in the layers that oneDNN computes: the floor would be too low without them."""
+    layers = 2 * (TINY.dim * 3 + TINY.dim + 2 * TINY.dim * 4) * TINY.dim * (16 + 64)
+    assert count_flops(TINY)[Mode.RGB_ONLY] > layers
+
+
+def test_the_peak_is_no_slower_than_a_product_timed_here():
+    peak = peak_rate(CPU, 0.0)
+    a = torch.randn(256, 256)
+    best = take_turns({'product': lambda: a @ a}, 0.0)['product'].best
+    assert peak > 0.1 * 2 * 256**3 / (best * 1e-3)
+
+
+def test_variants_take_turns():
+    calls: list[str] = []
+    times = take_turns({'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')}, 0.0)
+    measured = calls[-2 * LEAST_ROUNDS :]
+    assert measured == ['a', 'b'] * LEAST_ROUNDS
+    assert times['a'].runs == times['b'].runs == LEAST_ROUNDS
+
+
+def test_percentiles_are_milliseconds():
+    times = Times.of([0.001 * each for each in range(1, 102)])
+    assert (times.p50, times.p95, times.p99, times.best) == pytest.approx((51, 96, 100, 1))
+
+
+def test_a_model_that_is_none_is_named():
+    with pytest.raises(CheckpointError, match='vit-l'):
+        named_model('vit-l', Modality.DEPTH, CPU)
+
+
+def test_nano_without_its_weights_is_measured_all_the_same(monkeypatch):
+    def missing(*_: object) -> None:
+        raise CheckpointError('not installed')
+
+    monkeypatch.setattr(networks, 'load_default', missing)
+    model = named_model('nano', Modality.DEPTH, CPU)
+    assert model.weights == 'random'
+    assert model.network.config == networks.NANO

@@ -7,6 +7,7 @@ with BagReader(Path('run_1')) as bag:
 
 from __future__ import annotations
 
+import heapq
 import struct
 import tempfile
 from collections.abc import Collection, Iterator
@@ -15,14 +16,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.serde import SerdeError
 
 from ..errors import DatasetError
 from .bag_salvage import salvage
 from .bag_types import bag_types
 
 # What rosbags lets through from a damaged file, besides its own errors.
-_DAMAGE = (AnyReaderError, EOFError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error)
+_DAMAGE = (
+    ReaderError,
+    SerdeError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OSError,
+    struct.error,
+)
 BAG_SUFFIXES = ('.mcap', '.db3')
 
 
@@ -47,10 +59,11 @@ class BagReader:
         self.path = path
         self.damage = ''
         self._stack = ExitStack()
-        self._reader = self._open()
-        self.topics: dict[str, str] = {c.topic: c.msgtype for c in self._reader.connections}
+        self._readers = self._open()
+        self.topics: dict[str, str] = {}
         self.counts: dict[str, int] = {}
-        for connection in self._reader.connections:
+        for connection in (c for reader in self._readers for c in reader.connections):
+            self.topics[connection.topic] = connection.msgtype
             self.counts[connection.topic] = self.counts.get(connection.topic, 0) + connection.msgcount
 
     def __enter__(self) -> BagReader:
@@ -63,19 +76,24 @@ class BagReader:
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """Messages of these topics in the order of the recording; stops where the file is damaged."""
-        connections = [c for c in self._reader.connections if c.topic in topics]
-        if not connections:
-            return
+        streams = []
+        for reader in self._readers:
+            connections = [c for c in reader.connections if c.topic in topics]
+            if connections:
+                streams.append(reader.messages(connections))
         try:
-            for connection, received_ns, raw in self._reader.messages(connections):
+            for connection, received_ns, raw in heapq.merge(*streams, key=lambda message: message[1]):
                 yield BagMessage(connection.topic, received_ns, raw, connection.msgtype)
         except _DAMAGE as error:
             self.damage = f'reading stopped early: {error}'
 
     def decode(self, message: BagMessage) -> Any:
-        """The message as an object with its fields; DatasetError if its bytes are damaged."""
+        """The message as an object with its fields; DatasetError if its bytes are damaged.
+
+        The definitions are ours, not the bag's: some recorders leave them out, or store them unreadably.
+        """
         try:
-            return self._reader.deserialize(message.raw, message.type_name)
+            return bag_types().deserialize_cdr(message.raw, message.type_name)
         except _DAMAGE as error:
             raise DatasetError(f'{self.path}: a message on {message.topic} is damaged: {error}') from None
 
@@ -86,38 +104,39 @@ class BagReader:
         )
         return '\n'.join(lines) or '  (no topics)'
 
-    def _open(self) -> AnyReader:
+    def _open(self) -> list[Reader]:
+        """The folder as its metadata describe it, else its files one by one, mended where they break off."""
         if not self.path.exists():
             raise DatasetError(f'{self.path}: no such bag')
         try:
-            return self._enter([self.path])
-        except (FileNotFoundError, *_DAMAGE) as error:
-            self.damage = f'opened after repair, the file breaks off: {error}'
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='sdstrack_bag_')))
+            return [self._enter(self.path)]
+        except _DAMAGE as error:
+            reason = str(error)
         files = _storage_files(self.path) if self.path.is_dir() else [self.path]
         if not files:
             raise DatasetError(f'{self.path}: holds no {" or ".join(BAG_SUFFIXES)} file')
         try:
-            return self._enter([_readable(file, folder) for file in files])
+            return [self._enter_mended(file, reason) for file in files]
         except _DAMAGE as error:
             self._stack.close()
             raise DatasetError(f'{self.path}: not a readable rosbag2: {error}') from None
+        except DatasetError:
+            self._stack.close()
+            raise
 
-    def _enter(self, paths: list[Path]) -> AnyReader:
-        reader = AnyReader(paths, default_typestore=bag_types())
-        reader.open()
-        self._stack.callback(reader.close)
-        return reader
+    def _enter_mended(self, file: Path, reason: str) -> Reader:
+        try:
+            if file != self.path:  # which was tried
+                return self._enter(file)
+        except _DAMAGE as error:
+            reason = str(error)
+        self.damage = f'{file.name} breaks off and is read up to there: {reason}'
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='sdstrack_bag_')))
+        return self._enter(salvage(file, folder))
+
+    def _enter(self, path: Path) -> Reader:
+        return self._stack.enter_context(Reader(path))
 
 
 def _storage_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix in BAG_SUFFIXES)
-
-
-def _readable(file: Path, folder: Path) -> Path:
-    """The file itself if it opens, else a mended copy."""
-    try:
-        with AnyReader([file], default_typestore=bag_types()):
-            return file
-    except _DAMAGE:
-        return salvage(file, folder)

@@ -67,6 +67,29 @@ def test_a_truncated_bag_gives_what_comes_before_the_break(tmp_path, storage, sh
     assert file.read_bytes() == whole[: int(len(whole) * share)]  # the original is untouched
 
 
+def test_a_bag_split_into_files_is_read_in_order_and_only_the_broken_one_is_mended(tmp_path):
+    first, second = write_bag(tmp_path / 'one', 3), write_bag(tmp_path / 'two', 40)
+    folder = tmp_path / 'split'
+    folder.mkdir()
+    (folder / 'a.mcap').write_bytes(first.read_bytes())
+    (folder / 'b.mcap').write_bytes(second.read_bytes()[: second.stat().st_size // 2])
+    with BagReader(folder) as bag:
+        received = [m.received_ns for m in bag.messages(['/camera/rgb/image_raw'])]
+        assert bag.damage.startswith('b.mcap breaks off')
+    assert received == sorted(received)
+    assert len(received) > 3 + 10
+
+
+def test_metadata_that_name_no_storage_do_not_matter(tmp_path):
+    write_bag(tmp_path / 'bag', 3)
+    metadata = tmp_path / 'bag' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('storage_identifier: mcap', "storage_identifier: ''"))
+    with BagReader(tmp_path / 'bag') as bag:
+        message = next(iter(bag.messages(['/truth/bbox'])))
+        assert bag.decode(message).state == 3
+        assert not bag.damage
+
+
 def test_a_bag_without_metadata_is_read(tmp_path):
     write_bag(tmp_path / 'bag', 3)
     (tmp_path / 'bag' / 'metadata.yaml').unlink()

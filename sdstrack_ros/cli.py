@@ -36,7 +36,8 @@ VERBS = {
         'evaluation.commands', 'evaluate', 'Score on bags and data sets, with a report to look at.'
     ),
     'annotate': Verb('evaluation.commands', 'annotate', 'Draw the first box of a bag.'),
-    'train': Verb('training.commands', 'train', 'Train weights.'),
+    'train': Verb('training.commands', 'train', 'Train adapters as the paper does, on its data sets.'),
+    'train-nano': Verb('training.nano_command', 'train_nano', 'Train the small weights that ship.'),
     'convert': Verb('model.commands', 'convert', 'Turn a published checkpoint into safetensors.'),
     'bench': Verb('bench.commands', 'bench', 'Measure the speed on this machine.'),
 }

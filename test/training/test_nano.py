@@ -18,7 +18,7 @@ TINY = SDSTrackConfig(
     template_size=32,
     search_size=64,
     fusion_blocks=(0, 1),
-    elimination_blocks=(1,),
+    elimination_blocks=(),
     head_channels=16,
 )
 
@@ -28,12 +28,11 @@ def library():
     return procedural_library(0, plates=3, sprites=6)
 
 
-def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(nano, 'NANO', TINY)
+def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path) -> None:
     settings = nano.NanoSettings(
         batch=8, foundation_minutes=0.02, adapter_minutes=0.02, precision='fp32', compile=False
     )
-    nano.make_nano(library, settings, tmp_path)
+    nano.make_nano(library, settings, tmp_path, TINY)
 
     model = SDSTrack.from_foundation(tmp_path / 'nano_foundation.safetensors')
     rgb = {k: v.clone() for k, v in model.state_dict().items() if 'blocks.0.attn' in k}
@@ -46,14 +45,13 @@ def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path, m
         assert torch.equal(model.state_dict()[key], value), 'adapters leave the foundation as it is'
 
 
-def test_resume_keeps_stages_that_are_done(library, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(nano, 'NANO', TINY)
+def test_resume_keeps_stages_that_are_done(library, tmp_path) -> None:
     settings = nano.NanoSettings(
         batch=8, foundation_minutes=0.01, adapter_minutes=0.01, precision='fp32', compile=False
     )
-    nano.make_nano(library, settings, tmp_path)
+    nano.make_nano(library, settings, tmp_path, TINY)
     before = (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns
-    nano.make_nano(library, settings, tmp_path, resume=True)
+    nano.make_nano(library, settings, tmp_path, TINY, resume=True)
     assert (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns == before
 
 
@@ -65,9 +63,7 @@ def test_foundation_learns_without_ever_reading_x(library) -> None:
     spoiled = pair._replace(template=pair.template.clone(), search=pair.search.clone())
     spoiled.template[:, 3:] = torch.nan
     spoiled.search[:, 3:] = torch.nan
-    objective = nano.RgbObjective(eliminate_from=1)
-    batch = nano.TrainingBatch(*spoiled)
-    loss = objective(model, batch, 1)
+    loss = nano.rgb_objective(model, nano.TrainingBatch(*spoiled), 1)
     assert torch.isfinite(loss.total)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +42,7 @@ def demo(
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
 ) -> None:
     """Render a recording, play it through the real node over DDS while X fails, and show what came of it."""
-    console = Console()
+    console = _console()
     parameters = _parameters(checkpoint, device)
     settings = DemoSettings(modality, frames, rate, seed=seed, parameters=parameters)
     with shown_progress(console) as progress:
@@ -64,7 +66,7 @@ def replay(
     truth: Annotated[Path | None, typer.Option(help='file with the true boxes, or the first one')] = None,
 ) -> None:
     """Play a bag through the real node over DDS, and report on its answers as `sdstrack evaluate` does."""
-    console = Console()
+    console = _console()
     wanted = TopicChoice(rgb_topic, x_topic, truth_topic)
     recording = Recording(bag, modality, wanted, truth)
     columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -117,7 +119,7 @@ def faults(
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
 ) -> None:
     """Let sensors fail in every known way at the real node over DDS; exit status 1 if a promise is broken."""
-    console = Console()
+    console = _console()
     parameters = _parameters(checkpoint, device)
     names = [name for name in fault_names(modality) if only in name]
     checkpoints = not soak and any(only in name for name in CHECKPOINTS)
@@ -139,6 +141,12 @@ def faults(
             console, try_checkpoints(out / 'checkpoints', {'modality': modality.value})
         )
     raise typer.Exit(int(broken))
+
+
+def _console() -> Console:
+    """Where a verb writes to; from now on SIGTERM ends it in order, so that its node ends with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    return Console()
 
 
 def _parameters(checkpoint: Path | None, device: str) -> dict[str, object]:

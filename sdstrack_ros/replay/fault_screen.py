@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..types import Modality
-from .fault_verdict import Verdict, judge
+from .fault_verdict import Verdict
 from .faults import UNDISTURBED, FaultBench
 from .soak import soak
 
@@ -32,7 +32,7 @@ def show_trials(console: Console, bench: FaultBench, names: Sequence[str]) -> bo
         task = bars.add_task('', total=len(names))
         for name in names:
             bars.update(task, description=name)
-            verdicts.append(judge(bench.trial(name)))
+            verdicts.append(bench.verdict(name))
             bars.advance(task)
     console.print(_table(verdicts))
     console.print(_LEGEND, style='dim')
@@ -95,9 +95,15 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
             '-' if each.fused_after is None else str(each.fused_after),
             str(each.false_healthy),
             f'{each.latency_s * 1e3:.0f} ms',
-            Text('; '.join(each.broken), 'red') if each.broken else _KEPT,
+            _promises(each),
         )
     return table
+
+
+def _promises(verdict: Verdict) -> Text:
+    if verdict.broken:
+        return Text('; '.join(verdict.broken), 'red')
+    return _KEPT if verdict.tries == 1 else Text(f'kept in try {verdict.tries}', 'yellow')
 
 
 def _seconds(value: float | None) -> str:

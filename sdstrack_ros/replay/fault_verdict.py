@@ -19,13 +19,13 @@ from .cameras import X_DELAY_NS, CameraMessage
 from .recorder import HealthHeard, Heard
 
 ANSWERED = 0.99
-ANSWERED_WHILE_RGB_FALLS_BEHIND = 0.95  # answers never go back in time, so RGB has to catch up with X first
+CATCHING_UP_NS = 500 * MS  # without answers: they never go back in time, so a late RGB first passes X again
 FRAMES_TO_FUSION = 3
 SLOP_NS = 20 * MS
 TICK_NS = 60 * MS  # the node looks for silence every 30 ms, and the message has to get here
 SETTLED_NS = 300 * MS  # a trial's first frames, in which the streams find each other
 _USES: dict[Stream, tuple[Mode, ...]] = {'rgb': (Mode.FUSED, Mode.RGB_ONLY), 'x': (Mode.FUSED, Mode.X_ONLY)}
-_BEHIND = ('rgb delayed', 'rgb clock', 'rgb at half', 'rgb jitter', 'rgb out of order', 'rgb lossy')
+_BEHIND = ('rgb delayed', 'rgb clock')
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Verdict:
     """answered: share of the live sensor's frames. told_s, limit_s: from the fault to the health saying so.
 
     fused_after: frames until full fusion. latency_s: median, from a frame's sending to its box. None: does
-    not apply. broken: the promises that were, in words.
+    not apply. broken: the promises that were, in words. tries: how often it was tried, on a busy machine.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Verdict:
     latency_s: float
     alive: bool
     broken: tuple[str, ...]
+    tries: int = 1
 
 
 def judge(trial: Trial) -> Verdict:
@@ -74,7 +75,8 @@ def judge(trial: Trial) -> Verdict:
     fused_after = view.fused_after()
     false_healthy = view.false_healthy(limit_s)
     strange = view.modes() - fault.modes
-    floor = ANSWERED_WHILE_RGB_FALLS_BEHIND if fault.name.startswith(_BEHIND) else ANSWERED
+    catching_up_ns = CATCHING_UP_NS if fault.name.startswith(_BEHIND) else 0
+    floor = ANSWERED - catching_up_ns / (trial.end_ns - trial.begin_ns - SETTLED_NS)
     broken = []
     if not trial.alive:
         broken.append('the node died')

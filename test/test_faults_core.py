@@ -29,7 +29,6 @@ X_DELAY = 8 * MS
 HOLD = 0.5
 SILENCE = 100 * MS
 """Without a frame for so long there is an answer all the same."""
-FROZEN_FRAMES = 6
 """Told within one timeout of RGB at 30 Hz."""
 
 
@@ -92,7 +91,7 @@ class Core:
         self.synchronizer = Synchronizer(SynchronizerSettings())
         self.health = HealthMonitor(HealthSettings(), BEGIN)
         self.session = TargetSession(FrameReader(), SessionSettings(hold_timeout=HOLD))
-        content = ContentSettings(frozen_frames=FROZEN_FRAMES)
+        content = ContentSettings()
         self.checks = {'rgb': ContentCheck('rgb', content), 'x': ContentCheck('depth', content)}
         self.answers: list[Answer] = []
         self.reports: list[tuple[int, HealthReport]] = []

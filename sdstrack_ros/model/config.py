@@ -14,13 +14,17 @@ ELIMINATION_QUERIES = ('centre', 'template')
 
 @dataclass(frozen=True)
 class Calibration:
-    """Limits of the windowed score that belong to one set of weights, 0 to 1.
+    """How far one set of weights is to be trusted.
 
-    Below `uncertain` the answer is doubted, below `lost` the target is taken for gone.
+    Limits of the windowed score, 0 to 1: below `uncertain` the answer is doubted, below `lost` the target is
+    taken for gone. size_rate: how far the size of the box follows the network in one frame, 0 (not at all) to
+    1 (as published). Small networks judge the size less well than the place, and an error in the size spoils
+    the scale of the next search region, so that errors add up.
     """
 
     uncertain: float
     lost: float
+    size_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.lost <= self.uncertain <= 1.0:

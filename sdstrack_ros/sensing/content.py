@@ -39,7 +39,7 @@ class ContentSettings:
     black_level: int = setting(8, 'RGB levels up to this are black', minimum=0, maximum=64)
     saturated_level: int = setting(250, 'RGB levels from this on are saturated', minimum=128, maximum=255)
     frozen_frames: int = setting(
-        10,
+        6,
         'repeats of one frame in a row that mean a frozen sensor, 0: never (simulators without noise)',
         minimum=0,
         maximum=10_000,

@@ -6,7 +6,8 @@
 
 As in the published tracker the template is not renewed and there is no motion model. Where the weights
 bring a calibration (or `settings` are given), a doubted target is held at its last believed place and
-looked for in a widening region; without, the box follows the network, as published.
+looked for in a widening region, and the size follows the network at the calibrated rate; without, the box
+is the network's, as published.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Tracker:
         self.missing = missing
         config = model.config
         self._reacquires = settings is not None or config.calibration is not None
+        self._size_rate = config.calibration.size_rate if config.calibration is not None else 1.0
         self._settings = settings or TargetSettings().calibrated(config.calibration)
         self._monitor = TargetMonitor(self._settings, config.search_factor)
         self._appearance = appearance_for(modality)
@@ -147,6 +149,8 @@ class Tracker:
             return around, 0.0, 0.0
         half = 0.5 * size / resize
         px, py = around.center
+        if self._size_rate < 1.0:
+            w, h = (old * (new / old) ** self._size_rate for old, new in ((around.w, w), (around.h, h)))
         found = Box.from_center(cx + (px - half), cy + (py - half), w, h)
         return clip(found, *self._size), score, raw_score
 

@@ -210,3 +210,16 @@ def test_second_init_follows_the_new_target(frames):
     for each in (tracker, fresh):
         each.init(*frames[2], other)
     assert tracker.track(*frames[3]) == fresh.track(*frames[3])
+
+
+def test_the_size_follows_the_network_at_the_calibrated_rate(frames):
+    """Half way on a logarithmic scale at rate 0.5, not at all at 0; the place is the network's either way."""
+    boxes = {}
+    for rate in (0.0, 0.5, 1.0):
+        tracker = Tracker(small_model(dataclasses.replace(SURE, size_rate=rate)), 'depth')
+        tracker.init(*frames[0], BOX)
+        boxes[rate] = tracker.track(*frames[1]).box
+    assert boxes[0.0][2:] == pytest.approx(BOX[2:])
+    assert boxes[1.0].w != pytest.approx(BOX.w, rel=0.05)
+    assert boxes[0.5].w == pytest.approx((BOX.w * boxes[1.0].w) ** 0.5)
+    assert boxes[0.5].center == pytest.approx(boxes[1.0].center)

@@ -70,12 +70,23 @@ def normalise(
     """Two uint8 crops (s,s,3) as network input, float32 (1,6,s,s) on `device`; black where one is None."""
     present = rgb if rgb is not None else x
     assert present is not None
-    black = np.zeros_like(present)
-    both = np.concatenate([black if patch is None else patch for patch in (rgb, x)], axis=2)
-    channels = torch.from_numpy(both).to(device).permute(2, 0, 1).contiguous()
-    mean = torch.tensor(MEAN + MEAN, device=device).view(6, 1, 1)
-    std = torch.tensor(STD + STD, device=device).view(6, 1, 1)
-    return channels.float().div_(255.0).sub_(mean).div_(std).unsqueeze(0)
+    out = np.empty((1, 6, *present.shape[:2]), np.float32)
+    for patch, half in ((rgb, out[0, :3]), (x, out[0, 3:])):
+        for channel, table, plane in zip(range(3), _TABLES, half, strict=True):
+            if patch is None:
+                plane[:] = table[0]
+            else:
+                cv2.LUT(cv2.extractChannel(patch, channel), table, plane)
+    return torch.from_numpy(out).to(device)
+
+
+def _tables() -> npt.NDArray[np.float32]:
+    """(3,256): what each channel makes of each value. As the published code, rounding included."""
+    mean, std = (np.array(each, np.float32)[:, None] for each in (MEAN, STD))
+    return (np.arange(256, dtype=np.float32) / np.float32(255) - mean) / std
+
+
+_TABLES = _tables()
 
 
 def hann_window(grid: int) -> Tensor:

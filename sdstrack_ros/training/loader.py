@@ -97,6 +97,8 @@ class PairBatches:
             batch_size=self._batch,
             sampler=_Numbers(step * self._batch * self._world, self._rank, self._world),
             num_workers=self._workers,
+            # A fork would inherit OpenCV's thread pool without its threads, and wait for them for ever.
+            multiprocessing_context='spawn' if self._workers else None,
             collate_fn=_collate,
             worker_init_fn=_one_thread,
             pin_memory=self._device.type == 'cuda',

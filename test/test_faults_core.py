@@ -226,7 +226,9 @@ def test_no_old_box_looks_healthy(name: str) -> None:
             assert estimate.box is not None
             behind = number(answer.time) - estimate.box.x
             # A frozen camera has to repeat itself first; a delayed one is behind by its delay.
-            allowed = ContentSettings().frozen_frames + 2 if 'frozen' in name else 17 if 'delayed' in name else 4
+            allowed = (
+                ContentSettings().frozen_frames + 2 if 'frozen' in name else 17 if 'delayed' in name else 4
+            )
             assert behind <= allowed
         else:
             assert estimate.held or estimate.box is None or estimate.state is TargetState.UNCERTAIN

@@ -14,7 +14,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..errors import CheckpointError
 from ..model import SDSTrack, SDSTrackConfig
 from ..model.defaults import load_default
-from ..training.nano import NANO
 from ..types import Modality, Mode
 from .machine import finisher
 from .timing import Times, take_turns
@@ -64,10 +63,7 @@ def named_model(name: str, modality: Modality, device: torch.device) -> NamedMod
     if name == 'vit-b':
         return NamedModel(name, 'random', _untrained(SDSTrackConfig(), device))
     if name == 'nano':
-        try:
-            return NamedModel(name, f'shipped, {modality.value}', load_default(modality, device))
-        except CheckpointError:
-            return NamedModel(name, 'random', _untrained(NANO, device))
+        return NamedModel(name, f'shipped, {modality.value}', load_default(modality, device))
     path = Path(name).expanduser()
     if not path.is_file():
         raise CheckpointError(f'--model {name!r} is neither vit-b nor nano nor a file')

@@ -44,7 +44,7 @@ def measure_node(modality: Modality, frames: int, parameters: dict[str, object])
         replayed = replay_recording(
             Recording(bag, modality),
             Path(folder, 'node.log'),
-            parameters={'allow_untrained': True, **parameters},
+            parameters=parameters,
         )
     times = latency(replayed.result.latency[1:])
     if times is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import CheckpointError, SettingError
-from ..model import SDSTrack, SDSTrackConfig
+from ..errors import SettingError
+from ..model import SDSTrack
 from ..model.defaults import load_default
 from ..tracking import Tracker
 from ..types import Box
@@ -23,7 +23,6 @@ class LoadedModel:
     network: SDSTrack
     name: str
     device: str
-    warning: str = ''
 
 
 def load_model(settings: NodeSettings) -> LoadedModel:
@@ -33,15 +32,7 @@ def load_model(settings: NodeSettings) -> LoadedModel:
     if settings.checkpoint:
         path = Path(settings.checkpoint).expanduser()
         return LoadedModel(SDSTrack.from_checkpoint(path, device=device), path.name, shown)
-    try:
-        network = load_default(settings.modality, device=device)
-    except CheckpointError as error:
-        if not settings.allow_untrained:
-            raise
-        torch.manual_seed(0)
-        small = SDSTrackConfig(dim=96, depth=4, heads=3, fusion_blocks=(1, 3), elimination_blocks=())
-        warning = f'the weights are random and the boxes mean nothing: {error}'
-        return LoadedModel(SDSTrack(small).eval().to(device), 'UNTRAINED', shown, warning)
+    network = load_default(settings.modality, device=device)
     return LoadedModel(network, f'nano {settings.modality}', shown)
 
 

@@ -92,10 +92,7 @@ class TrackerNode(LifecycleNode):
         check_transport(self._settings)
         self._model = load_model(self._settings)
         warm_up(self._model, self._settings.modality)
-        logger = self.get_logger()
-        if self._model.warning:
-            logger.warning(self._model.warning)
-        logger.info(f'{self._settings.modality} model {self._model.name} on {self._model.device}')
+        self.get_logger().info(f'{self._settings.modality} model {self._model.name} on {self._model.device}')
         self._idle = Status(Level.WARN, 'inactive', model=self._model.name, device=self._model.device)
 
     def _activate(self) -> None:

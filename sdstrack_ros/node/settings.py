@@ -45,7 +45,6 @@ class NodeSettings:
 
     modality: str = setting('depth', 'what the second sensor, X, measures', choices=_MODALITIES)
     checkpoint: str = setting('', 'file of weights; empty: those that ship for the modality')
-    allow_untrained: bool = setting(False, 'where no weights ship, run on random ones: boxes mean nothing')
     device: str = setting('auto', 'where the network runs: auto (CUDA if there is one), cpu, cuda, cuda:N')
     init_box: str = setting('', 'target to follow from the first frame on: x,y,w,h in pixels; empty: none')
     rgb_transport: str = setting('raw', 'how RGB images come', choices=('raw', 'compressed'))

@@ -114,7 +114,7 @@ def faults(
     rate: Annotated[float, typer.Option(min=12, max=60, help='of both cameras, Hz')] = 20.0,
     soak: Annotated[float, typer.Option(min=0, help='minutes of random faults instead, and memory')] = 0.0,
     seed: Annotated[int, typer.Option(help='of the random faults')] = 0,
-    out: Annotated[Path, typer.Option(help='folder for the log of the node')] = Path('faults'),
+    out: Annotated[Path, typer.Option(help='folder for the log of the node')] = Path('out/faults'),
     checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
 ) -> None:

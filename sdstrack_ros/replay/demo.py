@@ -41,7 +41,7 @@ class DemoSettings:
     """What is rendered, and how fast it is played."""
 
     modality: Modality = Modality.DEPTH
-    frames: int = setting(180, 'frames of each camera', minimum=30, maximum=3000)
+    frames: int = setting(150, 'frames of each camera', minimum=30, maximum=3000)
     rate: float = setting(15.0, 'frames per second', minimum=1.0, maximum=120.0)
     width: int = setting(640, 'of the images, px', minimum=64, maximum=4096)
     height: int = setting(480, 'of the images, px', minimum=64, maximum=4096)
@@ -91,7 +91,7 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
         replayed = replay_recording(
             recording,
             folder / 'node.log',
-            parameters={'allow_untrained': True, **settings.parameters},
+            parameters=settings.parameters,
             speed=speed,
             condition=f'outage:x@{silence[0]:g}-{silence[1]:g}',
             keep=audible,

@@ -22,7 +22,7 @@ GAP = 4
 CHART_HEIGHT = 58
 LEFT = 34  # of the chart
 MAX_FPS = 8.0
-QUALITY = 55
+QUALITY = 65
 
 GROUND, INK, FAINT = '#0b1220', '#e5e7eb', '#64748b'
 TRUTH_COLOR, OWN_COLOR = '#4ade80', '#fb923c'

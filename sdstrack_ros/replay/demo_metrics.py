@@ -17,8 +17,6 @@ from ..simulation import SimulatedSequence
 from ..types import Mode, SensorState, TargetState
 from .session import Replayed
 
-UNTRAINED = 'UNTRAINED'  # what the node calls random weights
-
 
 @dataclass(frozen=True)
 class HealthSpan:
@@ -65,7 +63,6 @@ def demo_metrics(
     return {
         'model': replayed.model,
         'device': replayed.device,
-        'trained': replayed.model != UNTRAINED,
         'modality': sequence.modality.value,
         'size': list(result.size),
         'rate': round(1e9 / float(np.median(np.diff(sequence.stamps_ns))), 3),

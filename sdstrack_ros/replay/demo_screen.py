@@ -77,12 +77,6 @@ def print_outcome(console: Console, outcome: DemoOutcome) -> None:
         table.add_row(when, Text(f'{span["level"]:<5} {span["message"]}', _LOOKS[span['mode']]))
     title = f'sdstrack demo: {m["model"]} on {m["device"]}'
     console.print(Panel(table, title=title, title_align='left', border_style='dim', expand=False))
-    if not m['trained']:
-        console.print(
-            'The boxes come from [bold]untrained weights[/bold], as no trained ones are installed: sensors, '
-            'health and timing are real, IoU and positions mean nothing.',
-            style='yellow',
-        )
     if m['answer_rate'] < KEPT_UP:
         console.print('This machine does not keep up, even played slowly: is it busy?', style='red')
     elif m['speed'] < 1:

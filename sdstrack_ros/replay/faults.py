@@ -58,7 +58,7 @@ class FaultBench:
         self._modality = modality
         self._stack = ExitStack()
         domain = own_domain()
-        given = {'modality': modality.value, 'allow_untrained': True, **_RELIABLE, **(parameters or {})}
+        given = {'modality': modality.value, **_RELIABLE, **(parameters or {})}
         settings = shared_file(f'config/{modality.value}.yaml')
         self.process = self._stack.enter_context(
             NodeProcess(given, domain=domain, log=log, params_file=settings)
@@ -84,10 +84,9 @@ class FaultBench:
 
     def verdict(self, name: str) -> Verdict:
         """Of the first trial in which every promise was kept, at most TRIES."""
-        for tries in range(1, TRIES + 1):
-            verdict = judge(self.trial(name))
-            if not verdict.broken or not verdict.alive:
-                break
+        tries = 1
+        while (verdict := judge(self.trial(name))).broken and verdict.alive and tries < TRIES:
+            tries += 1
         return replace(verdict, tries=tries)
 
     def trial(self, name: str) -> Trial:

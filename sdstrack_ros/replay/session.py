@@ -27,7 +27,7 @@ class Replayed:
     """What came of it.
 
     frames, answered: of RGB, from the one that set the target on. positions (T,3) m, as the rows of `result`.
-    healths: in order. model, device, warning: what the node said it runs.
+    healths: in order. model, device: what the node said it runs.
     """
 
     result: SequenceResult

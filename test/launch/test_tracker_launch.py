@@ -83,7 +83,7 @@ def test_it_takes_the_arguments_that_users_know():
 
 def test_the_node_comes_up_with_the_arguments_and_ends_with_the_launch(health, tmp_path):
     settings = tmp_path / 'mine.yaml'
-    settings.write_text('/**: {ros__parameters: {modality: thermal, allow_untrained: true}}')
+    settings.write_text('/**: {ros__parameters: {modality: thermal}}')
     arguments = {
         'namespace': 'robot',
         'x_topic': '/cam/x',

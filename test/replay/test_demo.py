@@ -98,13 +98,6 @@ def test_one_screen_says_it_all(demo) -> None:
     assert len(text.splitlines()) < 40
 
 
-def test_untrained_weights_are_called_that(demo) -> None:
-    console = Console(width=110, record=True, file=io.StringIO())
-    outcome = demo[0]
-    print_outcome(console, DemoOutcome({**outcome.metrics, 'trained': False}, outcome.replayed, ()))
-    assert 'untrained weights' in console.export_text()
-
-
 def test_replay_of_the_bag_reports_like_the_evaluation(demo, checkpoint: Path, tmp_path: Path) -> None:
     bag = demo[1] / 'bag'
     arguments = ['replay', str(bag), '--checkpoint', str(checkpoint), '--out', str(tmp_path), '--compare']

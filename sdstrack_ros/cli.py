@@ -39,6 +39,7 @@ VERBS = {
     'train': Verb('training.commands', 'train', 'Train adapters as the paper does, on its data sets.'),
     'train-nano': Verb('training.nano_command', 'train_nano', 'Train the small weights that ship.'),
     'convert': Verb('model.commands', 'convert', 'Turn a published checkpoint into safetensors.'),
+    'export': Verb('model.commands', 'export', 'Write the network as ONNX files.'),
     'bench': Verb('bench.commands', 'bench', 'Measure the speed on this machine.'),
 }
 

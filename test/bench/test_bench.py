@@ -10,7 +10,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from sdstrack_ros.bench import machine, networks, parts
+from sdstrack_ros.bench import machine, parts
 from sdstrack_ros.bench.commands import bench
 from sdstrack_ros.bench.machine import peak_rate
 from sdstrack_ros.bench.networks import MODES, count_flops, named_model
@@ -124,13 +124,3 @@ def test_percentiles_are_milliseconds():
 def test_a_model_that_is_none_is_named():
     with pytest.raises(CheckpointError, match='vit-l'):
         named_model('vit-l', Modality.DEPTH, CPU)
-
-
-def test_nano_without_its_weights_is_measured_all_the_same(monkeypatch):
-    def missing(*_: object) -> None:
-        raise CheckpointError('not installed')
-
-    monkeypatch.setattr(networks, 'load_default', missing)
-    model = named_model('nano', Modality.DEPTH, CPU)
-    assert model.weights == 'random'
-    assert model.network.config == networks.NANO

@@ -37,7 +37,7 @@ class CameraPair:
         width: int = 160,
         height: int = 120,
         frames: int = 60,
-        seed: int = 0,
+        seed: int = 1,
     ) -> None:
         self.modality = modality
         self.period_ns = round(SECOND / rate)

@@ -111,7 +111,7 @@ def replay(
 def faults(
     only: Annotated[str, typer.Option(help='those whose name contains this')] = '',
     modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
-    rate: Annotated[float, typer.Option(min=12, max=60, help='of both cameras, Hz')] = 20.0,
+    rate: Annotated[float, typer.Option(min=12, max=60, help='of both cameras, Hz')] = 15.0,
     soak: Annotated[float, typer.Option(min=0, help='minutes of random faults instead, and memory')] = 0.0,
     seed: Annotated[int, typer.Option(help='of the random faults')] = 0,
     out: Annotated[Path, typer.Option(help='folder for the log of the node')] = Path('out/faults'),

@@ -45,7 +45,7 @@ class DemoSettings:
     rate: float = setting(15.0, 'frames per second', minimum=1.0, maximum=120.0)
     width: int = setting(640, 'of the images, px', minimum=64, maximum=4096)
     height: int = setting(480, 'of the images, px', minimum=64, maximum=4096)
-    seed: int = setting(0, 'of the scene', minimum=0)
+    seed: int = setting(1, 'of the scene', minimum=0)
     parameters: dict[str, object] = field(default_factory=dict)  # of the node, beside those of config/
 
     def __post_init__(self) -> None:

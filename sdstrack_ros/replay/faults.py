@@ -1,6 +1,6 @@
 """Every fault of the catalogue, let loose on the real node over DDS, one after another.
 
-with FaultBench(Modality.DEPTH, rate=20.0, log=Path('node.log')) as bench:
+with FaultBench(Modality.DEPTH, rate=15.0, log=Path('node.log')) as bench:
     verdict = bench.verdict('x stopped for 1 s')
 """
 

@@ -13,12 +13,14 @@ from .share import shared_file
 
 
 def run(
-    modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
+    modality: Annotated[
+        Modality | None, typer.Option(help='what the second sensor, X, measures; depth by default')
+    ] = None,
     rgb_topic: Annotated[str, typer.Option(help='RGB images')] = 'rgb/image_raw',
     x_topic: Annotated[str, typer.Option(help='X images, or event packets')] = 'x/image_raw',
     camera_info_topic: Annotated[str, typer.Option(help='intrinsics, for the position')] = 'rgb/camera_info',
     checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    device: Annotated[str | None, typer.Option(help='auto (the default), cpu, cuda or cuda:N')] = None,
     init_box: Annotated[str | None, typer.Option(help='first target: x,y,w,h in pixels')] = None,
     namespace: Annotated[str, typer.Option(help='where the topics lie')] = 'sdstrack',
     params_file: Annotated[
@@ -28,7 +30,10 @@ def run(
     use_sim_time: Annotated[bool, typer.Option(help='follow /clock, for a bag played with --clock')] = False,
     log_level: Annotated[str, typer.Option(help='debug, info, warn, error or fatal')] = 'info',
 ) -> None:
-    """Start the tracker node. Boxes come out on /NAMESPACE/bbox; Ctrl-C ends it."""
+    """Start the tracker node. Boxes come out on /NAMESPACE/bbox; Ctrl-C ends it.
+
+    The settings come from PARAMS_FILE; an option that is given goes before it.
+    """
     arguments = ['sdstrack', '--ros-args', '--log-level', log_level, '-r', f'__ns:=/{namespace.strip("/")}']
     for topic, target in (
         ('rgb/image_raw', rgb_topic),
@@ -37,14 +42,17 @@ def run(
     ):
         if target != topic:
             arguments += ['-r', f'{topic}:={target}']
-    params_file = params_file or shared_file(f'config/{modality.value}.yaml')
+    params_file = params_file or shared_file(f'config/{(modality or Modality.DEPTH).value}.yaml')
     if params_file is not None:
         arguments += ['--params-file', str(params_file)]
-    parameters = {'modality': modality.value, 'device': device, 'use_sim_time': str(use_sim_time).lower()}
-    if checkpoint is not None:
-        parameters['checkpoint'] = str(checkpoint)
-    if init_box is not None:
-        parameters['init_box'] = f"'{init_box}'"  # quoted, or YAML makes a list of it
+    parameters = {
+        'modality': modality.value if modality is not None else None,
+        'device': device,
+        'checkpoint': str(checkpoint) if checkpoint is not None else None,
+        'init_box': f"'{init_box}'" if init_box is not None else None,  # quoted, or YAML makes a list of it
+        'use_sim_time': 'true' if use_sim_time else None,
+    }
     for name, value in parameters.items():
-        arguments += ['-p', f'{name}:={value}']
+        if value is not None:
+            arguments += ['-p', f'{name}:={value}']
     raise typer.Exit(main(arguments))

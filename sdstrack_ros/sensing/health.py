@@ -42,7 +42,7 @@ class SensorSettings:
     """Limits for one sensor; the defaults are those of RGB."""
 
     timeout: float = setting(0.3, 'silence after which the sensor is STALE, s', minimum=0.02, maximum=60.0)
-    min_rate: float = setting(10.0, 'rate below which the sensor is SLOW, Hz', minimum=0.0, maximum=1000.0)
+    min_rate: float = setting(8.0, 'rate below which the sensor is SLOW, Hz', minimum=0.0, maximum=1000.0)
     invalid_after: int = setting(
         2, 'unusable frames in a row until the sensor is INVALID', minimum=2, maximum=100
     )

@@ -343,4 +343,5 @@ class Synchronizer:
         if x.newest is None:
             return 'x: nothing received'
         away = (x.newest - rgb.stamp) / 1e6
-        return f'x: no frame within {self.settings.slop * 1e3:g} ms, the newest is {away:+.0f} ms away'
+        side = 'older' if away < 0 else 'newer'
+        return f'x: no frame within {self.settings.slop * 1e3:g} ms, the newest is {abs(away):.0f} ms {side}'

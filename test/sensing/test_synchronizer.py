@@ -86,7 +86,7 @@ def test_rgb_waits_for_a_missing_partner_until_the_timeout_and_says_why() -> Non
     bench.end()
     assert bench.modes == [Mode.FUSED, Mode.RGB_ONLY]
     assert bench.out[1][0] == stamp(2) + TIMEOUT
-    assert bench.out[1][1].reason == 'x: no frame within 20 ms, the newest is -33 ms away'
+    assert bench.out[1][1].reason == 'x: no frame within 20 ms, the newest is 33 ms older'
 
 
 def test_a_silent_sensor_costs_no_latency() -> None:

@@ -69,23 +69,18 @@ def main() -> None:
     for modality in Modality:
         model = load_default(modality)
         material = list(progress(videos(modality, folders), modality.value, transient=True))
+
+        def mean(choice: str, failure: str = '', model=model, modality=modality, material=material) -> float:
+            every = []
+            for _, frames, truth in material:
+                whole = np.ones((len(frames), 2), bool)
+                mask = present(failure, len(frames)) if failure else whole
+                every.append(mean_iou(model, modality, choice, frames, truth, mask))
+            return float(np.mean(every))
+
+        complete = mean('skip')
         for failure in FAILURES:
-            row = [
-                np.mean(
-                    [
-                        mean_iou(model, modality, choice, frames, truth, present(failure, len(frames)))
-                        for _, frames, truth in material
-                    ]
-                )
-                for choice in MISSING
-            ]
-            whole = np.mean(
-                [
-                    mean_iou(model, modality, 'skip', frames, truth, np.ones((len(frames), 2), bool))
-                    for _, frames, truth in material
-                ]
-            )
-            cells = ' | '.join(f'{value:.3f}' for value in (whole, *row))
+            cells = ' | '.join(f'{value:.3f}' for value in (complete, *(mean(c, failure) for c in MISSING)))
             print(f'| {modality.value} | {failure} | {cells} |', flush=True)
 
 

@@ -33,7 +33,7 @@ SPEEDS = (1.0, 0.5, 0.25)  # of real time; the next one is for machines that can
 KEPT_UP = 0.99  # share of the frames answered
 
 Progress = Callable[[str, int, int, str], None]
-"""Told of every step: what is done, how much of how much, and a word on how it goes."""
+"""Told of every step: what is done, how much of how much (0: nobody knows), and a word on how it goes."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
             progress('playing over DDS', _index(sequence, message.stamp_ns) + 1, len(sequence), told)
 
     for speed in SPEEDS:
-        progress('starting the node', 0, 1, '' if speed == 1 else f'again, at {speed:g} of real time')
+        progress('starting the node', 0, 0, '' if speed == 1 else f'again, at {speed:g} of real time')
         replayed = replay_recording(
             recording,
             folder / 'node.log',
@@ -101,7 +101,7 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
             break
     score = score_run(replayed.result)
     metrics = {'speed': speed, **demo_metrics(replayed, score, sequence, silence)}
-    progress('drawing', 0, 1, '')
+    progress('drawing', 0, 0, '')
     files = folder / 'tracking.webp', folder / 'plot.png', folder / 'metrics.json'
     write_film(files[0], sequence, replayed, score, silence)
     write_plot(files[1], replayed, score, health_spans(replayed, first_ns), silence, settings.modality.value)
@@ -111,11 +111,11 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
 
 
 def _render(settings: DemoSettings, progress: Progress) -> SimulatedSequence:
-    progress('rendering', 0, settings.frames, '')
+    progress('rendering', 0, 0, f'{settings.frames} frames of each camera')
     sequence = render_sequence(
         settings.modality, settings.frames, settings.width, settings.height, settings.seed, settings.rate
     )
-    progress('rendering', settings.frames, settings.frames, '')
+    progress('rendering', 1, 1, '')
     return sequence
 
 

@@ -34,11 +34,13 @@ class HealthSpan:
 def health_spans(replayed: Replayed, first_ns: int) -> list[HealthSpan]:
     """The health over time, from the first frame to the last, neighbours of the same states joined."""
     last = (int(replayed.result.stamps_ns[-1]) - first_ns) / 1e9
-    told = [each.message for each in replayed.healths]
+    # What was said before the first frame was of that time only.
+    told = [m for _, m in replayed.healths if stamp_of(m.header) >= first_ns]
     times = [(stamp_of(message.header) - first_ns) / 1e9 for message in told]
+    times[:1] = [0.0] * len(times[:1])
     spans: list[HealthSpan] = []
     for message, start, end in zip(told, times, [*times[1:], last], strict=True):
-        start, end = max(0.0, start), min(end, last)
+        end = min(end, last)
         if end <= start:
             continue
         states = Mode(message.mode), Level(message.level), *_sensors(message)

@@ -35,9 +35,9 @@ def shown_progress(console: Console) -> Iterator[Told]:
         def tell(step: str, done: int, total: int, word: str) -> None:
             if step not in tasks:
                 for earlier in tasks.values():
-                    bars.update(earlier, completed=bars.tasks[earlier].total)
-                tasks[step] = bars.add_task(step, total=total, word='')
-            bars.update(tasks[step], completed=done, total=total, word=_WORDS.get(word, word))
+                    bars.update(earlier, total=1, completed=1)
+                tasks[step] = bars.add_task(step, word='')
+            bars.update(tasks[step], completed=done, total=total or None, word=_WORDS.get(word, word))
 
         yield tell
 
@@ -74,7 +74,9 @@ def print_outcome(console: Console, outcome: DemoOutcome) -> None:
     table.add_row('answers from', _band(m['health']))
     for span in m['health']:
         when = f'{span["from_s"]:5.1f} - {span["to_s"]:.1f} s'
-        table.add_row(when, Text(f'{span["level"]:<5} {span["message"]}', _LOOKS[span['mode']]))
+        said = Text(f'{span["level"]:<5} {span["message"]}', _LOOKS[span['mode']])
+        said.truncate(console.width - 25, overflow='ellipsis')
+        table.add_row(when, said)
     title = f'sdstrack demo: {m["model"]} on {m["device"]}'
     console.print(Panel(table, title=title, title_align='left', border_style='dim', expand=False))
     if m['answer_rate'] < KEPT_UP:

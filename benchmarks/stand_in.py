@@ -21,9 +21,9 @@ from sdstrack_ros.evaluation.missing import generated
 from sdstrack_ros.model import load_default
 from sdstrack_ros.simulation import render_sequence
 from sdstrack_ros.tracking import Tracker
-from sdstrack_ros.tracking.streams import MISSING
 from sdstrack_ros.types import Box, Modality
 
+CHOICES = ('skip', 'zero', 'last', 'copy')
 SEEDS, FRAMES, RATE = (1, 3, 4, 7), 60, 15.0
 FAILURES = ('rgb half', 'x half', 'rgb stretch', 'x stretch')
 
@@ -65,7 +65,7 @@ def mean_iou(model, modality: Modality, missing: str, frames, truth, mask) -> fl
 def main() -> None:
     torch.set_num_threads(1)
     folders = [Path(each) for each in sys.argv[1:]]
-    print('| X | failure | complete | ' + ' | '.join(MISSING) + ' |\n|' + ' --- |' * (3 + len(MISSING)))
+    print('| X | failure | complete | ' + ' | '.join(CHOICES) + ' |\n|' + ' --- |' * (3 + len(CHOICES)))
     for modality in Modality:
         model = load_default(modality)
         material = list(progress(videos(modality, folders), modality.value, transient=True))
@@ -80,7 +80,7 @@ def main() -> None:
 
         complete = mean('skip')
         for failure in FAILURES:
-            cells = ' | '.join(f'{value:.3f}' for value in (complete, *(mean(c, failure) for c in MISSING)))
+            cells = ' | '.join(f'{value:.3f}' for value in (complete, *(mean(c, failure) for c in CHOICES)))
             print(f'| {modality.value} | {failure} | {cells} |', flush=True)
 
 

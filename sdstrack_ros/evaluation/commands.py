@@ -58,7 +58,9 @@ def evaluate(
             'file:masks.json; patterns and sweep:rgb, sweep:x stand for many'
         ),
     ] = None,
-    stand_in: Annotated[str, typer.Option(help='for a missing stream: skip, zero, last, copy')] = 'skip',
+    stand_in: Annotated[
+        str, typer.Option(help='for a missing stream: auto, skip, zero, last, copy')
+    ] = 'auto',
     seed: Annotated[int, typer.Option(help='of the frames that go missing')] = 0,
     realtime: Annotated[
         float | None, typer.Option(min=0.1, help='camera rate, Hz: skip frames that come while busy')

@@ -49,7 +49,7 @@ class TrackerSpec:
     name: str = 'sdstrack'
     checkpoint: Path | None = None
     device: str = 'cpu'
-    missing: str = 'skip'
+    missing: str = 'auto'
     stream: str = 'rgb'
     files: tuple[Path, ...] = ()
 

@@ -51,7 +51,7 @@ class NodeSettings:
     x_transport: str = setting(
         'raw', 'how X comes', choices=('raw', 'compressed', 'compressedDepth', 'event_packet')
     )
-    missing: str = setting('skip', 'what the network sees in place of a missing stream', choices=MISSING)
+    missing: str = setting('auto', 'what the network sees in place of a missing stream', choices=MISSING)
     autostart: bool = setting(True, 'configure and activate without being told to')
     history: float = setting(
         1.0, 'how long frames are kept for a target given by a stamped box, s', minimum=0.0, maximum=10.0

@@ -7,16 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import ImageError, SettingError
 from ..sensing.appearance import Appearance
-from ..types import Image, Mode
+from ..types import Image, Modality, Mode
 
-MISSING = ('skip', 'zero', 'last', 'copy')
+MISSING = ('auto', 'skip', 'zero', 'last', 'copy')
 """What the network sees in place of a stream that is down.
 
-skip: nothing, it runs the other stream alone. zero: zero tokens, as in masked training. last: the stream's
-last frame, if it had one. copy: the other stream's picture.
+skip: nothing, it runs the other stream alone, at less than half the cost. zero: zero tokens, as in masked
+training. last: the stream's last frame, if it had one. copy: the other stream's picture. auto: by modality,
+what was measured to be the most accurate with the weights that ship (docs/missing.md).
 """
+
+_MEASURED = {Modality.DEPTH: 'copy', Modality.THERMAL: 'copy', Modality.EVENT: 'skip'}
+
+
+def stand_in(missing: str, modality: Modality) -> str:
+    """One of MISSING with `auto` resolved. Raises SettingError for anything else."""
+    if missing not in MISSING:
+        raise SettingError(f'missing: {missing!r} is not one of {", ".join(MISSING)}')
+    return _MEASURED[modality] if missing == 'auto' else missing
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,12 +21,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..errors import BoxError, SettingError
+from ..errors import BoxError
 from ..model.network import SDSTrack, TokenMasks, TrackerOutput, decode
 from ..sensing.appearance import appearance_for
 from ..types import Box, Image, Modality, Mode, TargetState
 from .crops import checked_box, clip, crop, hann_window, normalise
-from .streams import MISSING, Pair, observe
+from .streams import Pair, observe, stand_in
 from .target import TargetMonitor, TargetSettings
 
 
@@ -50,20 +50,18 @@ class Tracker:
         self,
         model: SDSTrack,
         modality: str | Modality,
-        missing: str = 'skip',
+        missing: str = 'auto',
         settings: TargetSettings | None = None,
     ) -> None:
-        if missing not in MISSING:
-            raise SettingError(f'missing: {missing!r} is not one of {", ".join(MISSING)}')
         self.model = model
         self.modality = modality
-        self.missing = missing
         config = model.config
         self._reacquires = settings is not None or config.calibration is not None
         self._size_rate = config.calibration.size_rate if config.calibration is not None else 1.0
         self._settings = settings or TargetSettings().calibrated(config.calibration)
         self._monitor = TargetMonitor(self._settings, config.search_factor)
         self._appearance = appearance_for(modality)
+        self.missing = stand_in(missing, Modality(modality))
         self._device = next(model.parameters()).device
         self._window = hann_window(config.search_grid).to(self._device)
         self._template = torch.empty(0)

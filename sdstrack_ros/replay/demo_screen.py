@@ -83,7 +83,7 @@ def print_outcome(console: Console, outcome: DemoOutcome) -> None:
         console.print('This machine does not keep up, even played slowly: is it busy?', style='red')
     elif m['speed'] < 1:
         console.print(
-            f'This machine does not hold {m["rate"]:g} Hz: played at {m["speed"]:g} of real time.',
+            f'At {m["rate"]:g} Hz this machine lost frames: played at {m["speed"]:g} of real time.',
             style='yellow',
         )
     for path in outcome.files:

@@ -93,6 +93,8 @@ def test_the_reach_grows_until_a_frame_is_found():
     assert draw_frames(visible, np.random.default_rng(0)) == (0, 850)
 
 
+# torch may abort a worker that is still reading when an endless loader is let go, and says so as it goes.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_pairs_depend_on_seed_and_number_alone(tiny, tmp_path, write_sequence, moving_boxes):
     write_sequence('lasher', 'a', moving_boxes)
     sequences = read_sequences(tmp_path / 'lasher', 'lasher')

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import torch
 
 from ..errors import CheckpointError, SettingError
+from ..share import share_folders
 from ..types import Modality
 from .network import SDSTrack
 
@@ -37,7 +36,5 @@ def load_default(modality: str | Modality, device: str | torch.device = 'cpu') -
 
 
 def weight_folders() -> list[Path]:
-    """Where weights may lie: the source tree, then the share folders of ROS prefixes and of this Python."""
-    prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)), sys.prefix]
-    shares = [Path(prefix, 'share', 'sdstrack', 'models') for prefix in prefixes]
-    return [Path(__file__).parents[2] / 'models', *shares]
+    """Where weights may lie, the first place first."""
+    return [folder / 'models' for folder in share_folders()]

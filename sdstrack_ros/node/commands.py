@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ..share import shared_file
 from ..types import Modality
 from .main import main
-from .share import shared_file
 
 
 def run(

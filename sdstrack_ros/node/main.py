@@ -80,7 +80,7 @@ def use_shared_memory_profile() -> None:
 
     With its defaults a frame does not fit the shared-memory segment, and best-effort images are mostly lost.
     """
-    from .share import shared_file
+    from ..share import shared_file
 
     profile = shared_file('config/fastdds_shm.xml')
     if profile is not None and not any(variable in os.environ for variable in _PROFILE_VARIABLES):

@@ -17,7 +17,7 @@ from lifecycle_msgs.msg import Transition
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image as ImageMsg
 
-from ..node.share import shared_file
+from ..share import shared_file
 from ..simulation.faults import FOR_GOOD, MS, SECOND, Fault, faults
 from ..types import Modality, Mode
 from .cameras import TOPICS, CameraMessage, CameraPair, outgoing

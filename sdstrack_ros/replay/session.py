@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DatasetError, NodeError
 from ..evaluation.overlap import FloatArray, has_box
 from ..evaluation.results import SequenceResult
-from ..node.share import shared_file
+from ..share import shared_file
 from ..types import Box
 from .player import Outgoing, Player
 from .process import NodeProcess, own_domain

@@ -52,7 +52,7 @@ def random_pair(library: Library, draw: Draw, distractors: int = 3, occluders: i
     size = draw.log_uniform(0.08, 0.5)
     target_sprite = draw.integer(0, sprites)
     shape = library.sprite_aspect[target_sprite]
-    half = 0.5 * size[:, None] * torch.stack([shape.sqrt(), 1 / shape.sqrt()], 1)
+    half = _half_extents(0.5 * size, shape)
     start = draw.uniform(-0.8, 0.8, 2) * frame
     poses = _moving_pose(start, half, draw, stray=0.35)
     boxes = []
@@ -145,6 +145,11 @@ def _moving_pose(start: Tensor, half: Tensor, draw: Draw, stray: float) -> tuple
     return first, second
 
 
+def _half_extents(size: Tensor, aspect: Tensor) -> Tensor:
+    """(B,2) of things of area (2 size)^2."""
+    return size[:, None] * torch.stack([aspect.sqrt(), 1 / aspect.sqrt()], 1)
+
+
 def _gain(draw: Draw) -> Tensor:
     return torch.exp(draw.normal(0.25, 1) + draw.normal(0.1, 3))
 
@@ -158,7 +163,7 @@ def _distractor(
     shape = library.sprite_aspect[sprite]
     extent = (boxes[0][:, 2:] - boxes[0][:, :2]).prod(1).clamp(min=1e-4).sqrt()
     size = 0.5 * extent * torch.exp(draw.normal(0.3))
-    half = size[:, None] * torch.stack([shape.sqrt(), 1 / shape.sqrt()], 1)
+    half = _half_extents(size, shape)
     direction = draw.uniform(-3.1416, 3.1416)
     away = torch.stack([direction.cos(), direction.sin()], 1) * (draw.uniform(0.9, 2.4) * extent)[:, None]
     center = 0.5 * (boxes[0][:, 2:] + boxes[0][:, :2])
@@ -187,7 +192,7 @@ def _occluder(library: Library, target: Layer, boxes: list[Tensor], draw: Draw) 
     box = boxes[1]
     extent = box[:, 2:] - box[:, :2]
     size = 0.5 * extent.prod(1).clamp(min=1e-4).sqrt() * torch.exp(draw.normal(0.4))
-    half = size[:, None] * torch.stack([shape.sqrt(), 1 / shape.sqrt()], 1)
+    half = _half_extents(size, shape)
     pole = torch.stack([0.25 * size, 6 * size], 1)
     half = torch.where(draw.chance(0.3)[:, None], pole, half)
     side = draw.uniform(-0.75, 0.75, 2)

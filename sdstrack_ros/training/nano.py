@@ -103,6 +103,24 @@ def nano_pairs(strange_colours: float = 0.0, config: SDSTrackConfig = NANO) -> P
     )
 
 
+def _run(settings: NanoSettings, minutes: float, warmup_steps: int, weight_decay: float) -> TrainSettings:
+    """How both stages are trained."""
+    return TrainSettings(
+        minutes=minutes,
+        steps_per_epoch=100,
+        schedule='cosine',
+        warmup_steps=warmup_steps,
+        weight_decay=weight_decay,
+        clip=1.0,
+        precision=settings.precision,
+        compile=settings.compile,
+        ema_decay=0.998,
+        checkpoint_every=2000,
+        log_every=100,
+        seed=settings.seed,
+    )
+
+
 def train_foundation(
     library: Library,
     settings: NanoSettings,
@@ -116,21 +134,7 @@ def train_foundation(
     model = SDSTrack(config)
     initialise_foundation(model)
     model.to(library.device)
-    steps_per_epoch = 100
-    run = TrainSettings(
-        minutes=settings.foundation_minutes,
-        steps_per_epoch=steps_per_epoch,
-        schedule='cosine',
-        warmup_steps=300,
-        weight_decay=0.05,
-        clip=1.0,
-        precision=settings.precision,
-        compile=settings.compile,
-        ema_decay=0.998,
-        checkpoint_every=2000,
-        log_every=100,
-        seed=settings.seed,
-    )
+    run = _run(settings, settings.foundation_minutes, warmup_steps=300, weight_decay=0.05)
     groups = [{'params': [p for p in model.parameters() if p.requires_grad], 'lr': settings.foundation_lr}]
     batches = RenderedBatches(
         library, None, nano_pairs(settings.strange_colours, config), settings.batch, settings.seed
@@ -152,20 +156,7 @@ def train_adapters(
     """Adapters, X patch embedding and last norm of one modality on the frozen `foundation` (in place)."""
     model = foundation
     model.freeze_foundation()
-    run = TrainSettings(
-        minutes=settings.adapter_minutes,
-        steps_per_epoch=100,
-        schedule='cosine',
-        warmup_steps=200,
-        weight_decay=1e-4,
-        clip=1.0,
-        precision=settings.precision,
-        compile=settings.compile,
-        ema_decay=0.998,
-        checkpoint_every=2000,
-        log_every=100,
-        seed=settings.seed,
-    )
+    run = _run(settings, settings.adapter_minutes, warmup_steps=200, weight_decay=1e-4)
     batches = RenderedBatches(
         library, modality, nano_pairs(config=model.config), settings.batch, settings.seed + 1
     )

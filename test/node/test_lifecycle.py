@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from sdstrack.msg import TrackerHealth
 
 from sdstrack_ros.errors import SettingError
-from sdstrack_ros.node.share import shared_file
+from sdstrack_ros.share import shared_file
 
 
 def state(t) -> int:

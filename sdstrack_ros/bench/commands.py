@@ -13,11 +13,10 @@ from rich.console import Console
 from ..node.loading import choose_device
 from ..types import Modality
 from .machine import facts, peak_memory, peak_rate
-from .networks import measure_networks, named_model
+from .networks import Variants, measure_networks, named_model
 from .parts import measure_parts
 from .report import Measurements, show
 
-PRECISION = 'float32'
 _NODE_FRAMES = 300  # ten seconds
 
 
@@ -27,6 +26,13 @@ def bench(
     ] = None,
     modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    precision: Annotated[
+        list[str] | None, typer.Option(help='fp32, bf16, int8 or auto; may be repeated, to compare')
+    ] = None,
+    targets: Annotated[
+        list[int] | None, typer.Option(min=1, help='looked for at once, as a batch; may be repeated')
+    ] = None,
+    compile: Annotated[bool, typer.Option(help='compile the networks; for CUDA')] = False,  # noqa: A002, the option's name
     threads: Annotated[int, typer.Option(min=0, help='of the network on a CPU; 0: as torch has it')] = 0,
     seconds: Annotated[float, typer.Option(min=0, help='per network and mode, and per image size')] = 5.0,
     node: Annotated[bool, typer.Option(help='also the real node over DDS, at 30 Hz')] = False,
@@ -44,7 +50,8 @@ def bench(
     with console.status('matrix products'):
         peak = peak_rate(where)
     with console.status('networks'):
-        networks = measure_networks(models, where, peak, seconds)
+        variants = Variants(tuple(precision or ['fp32']), tuple(targets or [1]), compile)
+        networks = measure_networks(models, variants, where, peak, seconds)
     with console.status('parts of a frame'):
         parts = measure_parts(models[0].network, modality, where, seconds)
     memory = peak_memory(where)
@@ -53,12 +60,11 @@ def bench(
         from .wire import measure_node  # needs ROS, as nothing else here does
 
         with console.status('node over DDS'):
-            over_dds = measure_node(modality, _NODE_FRAMES, _parameters(model, device))
+            over_dds = measure_node(modality, _NODE_FRAMES, _parameters(model, device, precision))
     found = Measurements(
         machine,
         {each.name: each.weights for each in models},
         where.type,
-        PRECISION,
         peak,
         networks,
         parts,
@@ -71,9 +77,9 @@ def bench(
         console.print(f'Numbers: [bold]{output}[/bold]', soft_wrap=True)
 
 
-def _parameters(model: list[str] | None, device: str) -> dict[str, object]:
-    """Of the node: the first model, where it is a file; else what ships."""
-    given: dict[str, object] = {'device': device}
+def _parameters(model: list[str] | None, device: str, precision: list[str] | None) -> dict[str, object]:
+    """Of the node: the first model, where it is a file, else what ships; the first precision."""
+    given: dict[str, object] = {'device': device, 'precision': (precision or ['fp32'])[0]}
     first = (model or ['nano'])[0]
     if first not in ('nano', 'vit-b'):
         given['checkpoint'] = str(Path(first).expanduser().resolve())

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..errors import CheckpointError
 from ..model import SDSTrack, SDSTrackConfig
 from ..model.defaults import load_default
+from ..model.precision import Int8Linear, at_precision, compiled
 from ..types import Modality, Mode
 from .machine import finisher
 from .timing import Times, take_turns
@@ -31,21 +32,27 @@ class NamedModel(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """One network in one mode; a batch of one frame.
+    """One network in one mode and precision.
 
-    gflops: of one frame, 2 per multiplication and addition. floor: ms that these would take at the peak rate.
+    targets: looked for at once, as one batch. times, gflops (2 per multiplication and addition): of all of
+    them. floor: ms that these would take at the peak rate of float32. speedup: how many times faster than
+    float32 in the same run, by the medians; None where that did not take part.
     """
 
     model: str
     mode: Mode
+    precision: str
+    targets: int
     times: Times
     gflops: float
     weights_mib: float
     floor: float
+    speedup: float | None
 
     @property
     def fps(self) -> float:
-        return 1e3 / self.times.p50
+        """Boxes a second."""
+        return 1e3 * self.targets / self.times.p50
 
     @property
     def times_floor(self) -> float:
@@ -70,32 +77,59 @@ def named_model(name: str, modality: Modality, device: torch.device) -> NamedMod
     return NamedModel(path.name, str(path), SDSTrack.from_checkpoint(path, device))
 
 
+@dataclass(frozen=True)
+class Variants:
+    """In which ways every network runs."""
+
+    precisions: tuple[str, ...] = ('fp32',)
+    targets: tuple[int, ...] = (1,)
+    compile: bool = False
+
+    def of(self, network: SDSTrack) -> dict[str, SDSTrack]:
+        """By precision, as `at_precision` names it."""
+        made = [at_precision(network, each) for each in self.precisions]
+        return {name: compiled(each) if self.compile else each for each, name in made}
+
+
 def measure_networks(
-    models: list[NamedModel], device: torch.device, peak: float, seconds: float
+    models: list[NamedModel], variants: Variants, device: torch.device, peak: float, seconds: float
 ) -> list[NetworkRow]:
-    """Every network in every mode. Modes of a network take turns. seconds: per network and mode."""
+    """Every network in every way. Those of one network take turns. seconds: per network and way."""
     rows = []
     for model in models:
-        config = model.network.config
-        template = torch.randn(1, 6, config.template_size, config.template_size, device=device)
-        search = torch.randn(1, 6, config.search_size, config.search_size, device=device)
-        forwards = {mode.name: partial(model.network, template, search, mode=mode) for mode in MODES}
+        config, networks = model.network.config, variants.of(model.network)
+        sides = config.template_size, config.search_size
+        forwards = {}
+        for count in variants.targets:
+            images = [torch.randn(count, 6, side, side, device=device) for side in sides]
+            for mode in MODES:
+                for name, network in networks.items():
+                    forwards[count, mode, name] = partial(network, *images, mode=mode)
         with torch.inference_mode():
-            times = take_turns(forwards, seconds * len(MODES), finisher(device))
-        weights = sum(p.numel() * p.element_size() for p in model.network.parameters()) / 2**20
+            times = take_turns(forwards, seconds * len(forwards), finisher(device))
         counts = count_flops(config)
-        rows += [
-            NetworkRow(
-                model.name,
-                mode,
-                times[mode.name],
-                counts[mode] / 1e9,
-                weights,
-                counts[mode] / peak * 1e3,
+        for (count, mode, name), taken in times.items():
+            exact, flops = times.get((count, mode, 'fp32')), counts[mode] * count
+            rows.append(
+                NetworkRow(
+                    model.name,
+                    mode,
+                    name,
+                    count,
+                    taken,
+                    flops / 1e9,
+                    _mebibytes(networks[name]),
+                    flops / peak * 1e3,
+                    exact.p50 / taken.p50 if exact is not None else None,
+                )
             )
-            for mode in MODES
-        ]
     return rows
+
+
+def _mebibytes(network: SDSTrack) -> float:
+    """Of the weights, those in 8 bits included."""
+    eight_bit = sum(layer.weights for layer in network.modules() if isinstance(layer, Int8Linear))
+    return (eight_bit + sum(p.numel() * p.element_size() for p in network.parameters())) / 2**20
 
 
 def count_flops(config: SDSTrackConfig) -> Mapping[Mode, int]:

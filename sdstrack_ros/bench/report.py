@@ -25,12 +25,14 @@ _PLAIN: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Measurements:
-    """All of one run. peak: FLOP/s of the best float32 matrix product. memory: peak, MiB."""
+    """All of one run. peak: FLOP/s of the best float32 matrix product. memory: peak, MiB.
+
+    The parts are those of the first network, in float32.
+    """
 
     facts: dict[str, str]
     weights: dict[str, str]
     device: str
-    precision: str
     peak: float
     networks: list[NetworkRow]
     parts: list[PartRow]
@@ -43,7 +45,6 @@ class Measurements:
         return {
             'machine': self.facts,
             'device': self.device,
-            'precision': self.precision,
             'peak_gflop_per_s': self.peak / 1e9,
             'peak_memory_mib': self.memory,
             'networks': [
@@ -51,6 +52,8 @@ class Measurements:
                     'model': row.model,
                     'weights': self.weights[row.model],
                     'mode': row.mode.name,
+                    'precision': row.precision,
+                    'targets': row.targets,
                     **_milliseconds(row.times),
                     'fps': row.fps,
                     'gflop': row.gflops,
@@ -58,6 +61,7 @@ class Measurements:
                     'floor_ms': row.floor,
                     'times_floor': row.times_floor,
                     'best_times_floor': row.best_times_floor,
+                    'times_fp32': row.speedup,
                 }
                 for row in self.networks
             ],
@@ -82,7 +86,7 @@ def show(console: Console, found: Measurements) -> None:
     for name, value in found.facts.items():
         console.print(f'[dim]{name}:[/dim] {value}', soft_wrap=True, highlight=False)
     console.print(
-        f'matrix products: {found.peak / 1e9:.0f} GFLOP/s at best in {found.precision}; '
+        f'matrix products: {found.peak / 1e9:.0f} GFLOP/s at best in float32; '
         f'memory: {found.memory:.0f} MiB at most'
     )
     console.print()
@@ -99,16 +103,19 @@ def show(console: Console, found: Measurements) -> None:
 
 
 def _network_table(found: Measurements) -> Table:
-    title = f'Network alone, {found.device}, {found.precision}; ms, and how many times the floor'
+    title = (
+        f'Network alone, {found.device}; ms, how many times the floor, and how many times as fast as float32'
+    )
     table = Table(Column('network', no_wrap=True), title=title, **_PLAIN)
-    for column in ('p50', 'p95', 'p99', 'best', 'fps', 'GFLOP', 'floor', 'x p50', 'x best'):
+    for column in ('p50', 'p95', 'p99', 'best', 'fps', 'GFLOP', 'floor', 'x p50', 'x best', 'x fp32'):
         table.add_column(column, justify='right', no_wrap=True)
     for row in found.networks:
         table.add_row(
-            f'{row.model} {row.mode.name}',
+            f'{row.model} {row.mode.name} {row.precision}' + (f' x {row.targets}' if row.targets > 1 else ''),
             *_cells(row.times),
             *(_digits(value) for value in (row.fps, row.gflops, row.floor)),
             *(_digits(value) for value in (row.times_floor, row.best_times_floor)),
+            '' if row.speedup is None else _digits(row.speedup),
         )
     return table
 

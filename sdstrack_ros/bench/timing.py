@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Variant = TypeVar('Variant', bound=Hashable)
 
 LEAST_ROUNDS = 5
 _WARM_UP = 2  # calls of each variant before any is timed
@@ -30,10 +33,10 @@ class Times:
 
 
 def take_turns(
-    variants: Mapping[str, Callable[[], object]],
+    variants: Mapping[Variant, Callable[[], object]],
     seconds: float,
     finish: Callable[[], object] = lambda: None,
-) -> dict[str, Times]:
+) -> dict[Variant, Times]:
     """Call every variant in turn until `seconds` are over, at least 5 times each.
 
     finish: waits for what a call has left to the device; its time counts.
@@ -42,7 +45,7 @@ def take_turns(
         for _ in range(_WARM_UP):
             call()
         finish()
-    taken: dict[str, list[float]] = {name: [] for name in variants}
+    taken: dict[Variant, list[float]] = {name: [] for name in variants}
     end, rounds = time.perf_counter() + seconds, 0
     while rounds < LEAST_ROUNDS or time.perf_counter() < end:
         for name, call in variants.items():

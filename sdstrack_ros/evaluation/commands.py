@@ -75,6 +75,7 @@ def evaluate(
         str | None, typer.Option(help='address of a Ray cluster to run on: auto, ray://…')
     ] = None,
     device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N')] = 'cpu',
+    precision: Annotated[str, typer.Option(help='fp32, bf16, int8 or auto')] = 'fp32',
     resume: Annotated[bool, typer.Option(help='keep finished runs that were made in the same way')] = True,
 ) -> None:
     """Score trackers on bags and data sets, without DDS. Interrupted, it goes on where it was."""
@@ -82,7 +83,8 @@ def evaluate(
     options = SourceOptions(
         modality.value if modality else None, benchmark, TopicChoice(rgb_topic, x_topic, truth_topic), truth
     )
-    own = [TrackerSpec(checkpoint=checkpoint, device=device, missing=stand_in)] if sdstrack else []
+    spec = TrackerSpec(checkpoint=checkpoint, device=device, precision=precision, missing=stand_in)
+    own = [spec] if sdstrack else []
     trackers = own + [parse_peer(text) for text in peer or []]
     conditions = parse_conditions(missing or [], seed)
     sequences = open_sources(sources, options)

@@ -14,6 +14,7 @@ from typing import Protocol
 from ..errors import SettingError
 from ..model.defaults import load_default, weight_folders
 from ..model.network import SDSTrack
+from ..model.precision import at_precision
 from ..tracking.session import TargetSession
 from ..tracking.tracker import Tracker
 from ..types import Box, Modality, Mode, Observation, TargetState
@@ -49,6 +50,7 @@ class TrackerSpec:
     name: str = 'sdstrack'
     checkpoint: Path | None = None
     device: str = 'cpu'
+    precision: str = 'fp32'
     missing: str = 'auto'
     stream: str = 'rgb'
     files: tuple[Path, ...] = ()
@@ -76,7 +78,7 @@ class TrackerSpec:
         """The tracker for a sequence of this modality (None: RGB alone, with the depth weights)."""
         if self.name != 'sdstrack':
             return _PeerRun(Peer(self.name, self.stream, modality, self.files))
-        model = _model(self.checkpoint, modality or Modality.DEPTH, self.device)
+        model = _model(self.checkpoint, modality or Modality.DEPTH, self.device, self.precision)
         return _SessionRun(TargetSession(Tracker(model, modality or Modality.DEPTH, self.missing)))
 
 
@@ -135,10 +137,12 @@ class _PeerRun:
 
 
 @functools.lru_cache(maxsize=2)
-def _model(checkpoint: Path | None, modality: Modality, device: str) -> SDSTrack:
+def _model(checkpoint: Path | None, modality: Modality, device: str, precision: str) -> SDSTrack:
     if checkpoint is not None:
-        return SDSTrack.from_checkpoint(checkpoint, device=device)
-    return load_default(modality, device=device)
+        model = SDSTrack.from_checkpoint(checkpoint, device=device)
+    else:
+        model = load_default(modality, device=device)
+    return at_precision(model, precision)[0]
 
 
 @functools.lru_cache(maxsize=16)

@@ -40,7 +40,9 @@ def provenance(trackers: list[TrackerSpec], workers: int) -> dict[str, str]:
     for tracker in trackers:
         if tracker.name == 'sdstrack':
             weights = str(tracker.checkpoint) if tracker.checkpoint else 'shipped, by modality'
-            facts['weights'] = f'{weights}, on {tracker.device}, missing stream: {tracker.missing}'
+            facts['weights'] = (
+                f'{weights}, on {tracker.device}, {tracker.precision}, missing stream: {tracker.missing}'
+            )
     return facts
 
 

@@ -19,12 +19,14 @@ class Calibration:
     Limits of the windowed score, 0 to 1: below `uncertain` the answer is doubted, below `lost` the target is
     taken for gone. size_rate: how far the size of the box follows the network in one frame, 0 (not at all) to
     1 (as published). Small networks judge the size less well than the place, and an error in the size spoils
-    the scale of the next search region, so that errors add up.
+    the scale of the next search region, so that errors add up. precisions: those of fewer bits
+    (`precision.py`) with which the boxes were seen to stay the same.
     """
 
     uncertain: float
     lost: float
     size_rate: float = 1.0
+    precisions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.lost <= self.uncertain <= 1.0:
@@ -106,7 +108,9 @@ class SDSTrackConfig:
             for name in ('fusion_blocks', 'elimination_blocks'):
                 values[name] = tuple(values[name])
             if values['calibration'] is not None:
-                values['calibration'] = Calibration(**values['calibration'])
+                calibration = values['calibration']
+                precisions = tuple(calibration.pop('precisions', ()))
+                values['calibration'] = Calibration(**calibration, precisions=precisions)
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(

@@ -13,7 +13,7 @@ _onednn: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None)
 
 
 class Linear(nn.Linear):
-    """As nn.Linear. On a CPU in float32, and only where no gradient is wanted, oneDNN does the work."""
+    """As nn.Linear. On a CPU, and only where no gradient is wanted, oneDNN does the work."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self._by_onednn(x):
@@ -32,7 +32,8 @@ class Linear(nn.Linear):
         return (
             _onednn is not None
             and x.device.type == 'cpu'
-            and x.dtype == self.weight.dtype == torch.float32
+            and x.dtype == self.weight.dtype
+            and x.dtype in (torch.float32, torch.bfloat16)
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled('cpu')
             and not torch.compiler.is_compiling()

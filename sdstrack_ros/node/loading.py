@@ -11,6 +11,7 @@ import torch
 from ..errors import SettingError
 from ..model import SDSTrack
 from ..model.defaults import load_default
+from ..model.precision import at_precision, compiled
 from ..tracking import Tracker
 from ..types import Box
 from .settings import NodeSettings
@@ -18,7 +19,7 @@ from .settings import NodeSettings
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The network, and what people are told of it."""
+    """The network, and what people are told of it; device: with the precision, unless that is float32."""
 
     network: SDSTrack
     name: str
@@ -31,9 +32,13 @@ def load_model(settings: NodeSettings) -> LoadedModel:
     shown = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
     if settings.checkpoint:
         path = Path(settings.checkpoint).expanduser()
-        return LoadedModel(SDSTrack.from_checkpoint(path, device=device), path.name, shown)
-    network = load_default(settings.modality, device=device)
-    return LoadedModel(network, f'nano {settings.modality}', shown)
+        network, name = SDSTrack.from_checkpoint(path, device=device), path.name
+    else:
+        network, name = load_default(settings.modality, device=device), f'nano {settings.modality}'
+    network, precision = at_precision(network, settings.precision)
+    if settings.compile:
+        network = compiled(network)
+    return LoadedModel(network, name, shown if precision == 'fp32' else f'{shown}, {precision}')
 
 
 def warm_up(model: LoadedModel, modality: str) -> None:

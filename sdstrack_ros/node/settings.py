@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 
 from ..errors import SettingError
 from ..model import Calibration
+from ..model.precision import PRECISIONS
 from ..sensing.content import ContentSettings
 from ..sensing.events import EventSettings
 from ..sensing.health import HealthSettings
@@ -46,6 +47,12 @@ class NodeSettings:
     modality: str = setting('depth', 'what the second sensor, X, measures', choices=_MODALITIES)
     checkpoint: str = setting('', 'file of weights; empty: those that ship for the modality')
     device: str = setting('auto', 'where the network runs: auto (CUDA if there is one), cpu, cuda, cuda:N')
+    precision: str = setting(
+        'auto',
+        'arithmetic of the network: auto (the fastest here of those known to keep the boxes)',
+        choices=('auto', *PRECISIONS),
+    )
+    compile: bool = setting(False, 'compile the network: a minute at start, faster frames on a GPU')
     init_box: str = setting('', 'target to follow from the first frame on: x,y,w,h in pixels; empty: none')
     rgb_transport: str = setting('raw', 'how RGB images come', choices=('raw', 'compressed'))
     x_transport: str = setting(

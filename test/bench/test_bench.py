@@ -48,6 +48,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
     app.command()(bench)
     written = folder / 'bench.json'
     arguments = ['--model', str(folder / 'tiny.safetensors'), '--seconds', '0', '--json', str(written)]
+    arguments += ['--precision', 'fp32', '--precision', 'bf16', '--targets', '1', '--targets', '3']
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, 'SIZES', SIZES)
         got = CliRunner().invoke(app, [*arguments, '--threads', '1'])
@@ -57,19 +58,25 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
 
 def test_every_mode_has_its_times_and_its_floor(numbers):
     found = numbers[0]
-    assert [row['mode'] for row in found['networks']] == ['FUSED', 'RGB_ONLY', 'X_ONLY']
-    for row in found['networks']:
+    rows = {(row['mode'], row['precision'], row['targets']): row for row in found['networks']}
+    modes = ('FUSED', 'RGB_ONLY', 'X_ONLY')
+    assert set(rows) == {(m, p, t) for m in modes for p in ('fp32', 'bf16') for t in (1, 3)}
+    for row in rows.values():
         assert 0 < row['best_ms'] <= row['p50_ms'] <= row['p95_ms'] <= row['p99_ms']
         assert row['runs'] >= LEAST_ROUNDS
-        assert row['fps'] == pytest.approx(1e3 / row['p50_ms'])
+        assert row['fps'] == pytest.approx(1e3 * row['targets'] / row['p50_ms'])
         floor = row['gflop'] / found['peak_gflop_per_s'] * 1e3
         assert row['floor_ms'] == pytest.approx(floor)
         assert row['times_floor'] == pytest.approx(row['p50_ms'] / floor)
         assert 0 < row['best_times_floor'] <= row['times_floor']
-    assert found['networks'][1]['gflop'] < 0.6 * found['networks'][0]['gflop']
-    assert found['networks'][0]['weights_mib'] * 2**20 == 4 * sum(
-        p.numel() for p in SDSTrack(TINY).parameters()
-    )
+        exact = rows[row['mode'], 'fp32', row['targets']]
+        assert row['times_fp32'] == pytest.approx(exact['p50_ms'] / row['p50_ms'])
+        assert row['gflop'] == pytest.approx(row['targets'] * rows[row['mode'], 'fp32', 1]['gflop'])
+    fused = rows['FUSED', 'fp32', 1]
+    assert rows['RGB_ONLY', 'fp32', 1]['gflop'] < 0.6 * fused['gflop']
+    count = sum(p.numel() for p in SDSTrack(TINY).parameters())
+    assert fused['weights_mib'] * 2**20 == 4 * count
+    assert rows['FUSED', 'bf16', 1]['weights_mib'] * 2**20 == 2 * count
 
 
 def test_every_part_is_measured_at_both_sizes(numbers):
@@ -84,8 +91,8 @@ def test_what_it_ran_on_is_told(numbers):
     for fact in ('processor', 'cores', 'PyTorch', 'OpenCV', 'command', 'date'):
         assert found['machine'][fact]
     assert found['networks'][0]['weights'].endswith('tiny.safetensors')
-    assert (found['device'], found['precision'], found['node']) == ('cpu', 'float32', None)
-    assert 'tiny.safetensors X_ONLY' in printed
+    assert (found['device'], found['node']) == ('cpu', None)
+    assert 'tiny.safetensors X_ONLY bf16 x 3' in printed
     assert '320x240' in printed
 
 

@@ -8,10 +8,20 @@ import cv2
 import numpy as np
 import pytest
 import synthetic
+import torch
 
 from sdstrack_ros.errors import BoxError
 from sdstrack_ros.sensing.appearance import appearance_for
-from sdstrack_ros.tracking.crops import MEAN, STD, checked_box, clip, crop, hann_window, normalise
+from sdstrack_ros.tracking.crops import (
+    MEAN,
+    STD,
+    checked_box,
+    clip,
+    crop,
+    hann_window,
+    normalise,
+    normalise_there,
+)
 from sdstrack_ros.types import Box
 
 
@@ -91,3 +101,10 @@ def test_resize_of_a_slice_equals_that_of_a_copy():
     image = six_channels('rgbe')[..., :3]
     patch, _ = crop(image, Box(120, 90, 40, 40), 2.0, 128)
     np.testing.assert_array_equal(patch, cv2.resize(image[70:150, 100:180].copy(), (128, 128)))
+
+
+def test_crops_are_normalised_the_same_where_they_lie():
+    generator = np.random.default_rng(0)
+    rgb, x = generator.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    there = normalise_there(torch.from_numpy(np.stack([rgb, x])))
+    torch.testing.assert_close(there, normalise(rgb, x), atol=1e-6, rtol=1e-6)

@@ -82,6 +82,9 @@ class Box(NamedTuple):
     def is_finite(self) -> bool:
         return all(math.isfinite(v) for v in self)
 
+    def contains(self, point: tuple[float, float]) -> bool:
+        return self.x <= point[0] <= self.x + self.w and self.y <= point[1] <= self.y + self.h
+
     def iou(self, other: Box) -> float:
         """Intersection over union, 0 where either box is empty."""
         width = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)

@@ -54,9 +54,9 @@ class Pair:
         """With the earlier frame of a stream that is missing now."""
         return Pair(self.rgb or earlier.rgb, self.x or earlier.x)
 
-    def __and__(self, other: Pair) -> Mode:
-        """The streams that both have."""
-        return Pair(self.rgb and other.rgb, self.x and other.x).mode
+    def __and__(self, other: Pair) -> Pair:
+        """Of this pair the streams that the other has too."""
+        return Pair(other.rgb and self.rgb, other.x and self.x)
 
 
 def observe(

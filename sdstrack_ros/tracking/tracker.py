@@ -6,8 +6,9 @@
 
 As in the published tracker the template is not renewed and there is no motion model. Where the weights
 bring a calibration (or `settings` are given), a doubted target is held at its last believed place and
-looked for in a widening region, and the size follows the network at the calibrated rate; without, the box
-is the network's, as published.
+looked for in a widening region; and since the size of the target is known in its first frame, what the
+network makes of it there corrects its later judgements, which the box follows at the calibrated rate.
+Without, the box is the network's, as published.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Tracker:
         self.modality = modality
         config = model.config
         self._reacquires = settings is not None or config.calibration is not None
-        self._size_rate = config.calibration.size_rate if config.calibration is not None else 1.0
+        self._size_rate = config.calibration.size_rate if config.calibration is not None else None
         self._settings = settings or TargetSettings().calibrated(config.calibration)
         self._monitor = TargetMonitor(self._settings, config.search_factor)
         self._appearance = appearance_for(modality)
@@ -67,6 +68,8 @@ class Tracker:
         self._template = torch.empty(0)
         self._template_pair = Pair(None, None)
         self._earlier = Pair(None, None)
+        self._known = (self._template_pair, Box(0, 0, 0, 0))  # a frame, and where the target is in it
+        self._size_bias: dict[Mode, tuple[float, float]] = {}
         self._size: tuple[int, int] | None = None
         self.box: Box | None = None
         """Where the target was last reported, px; None before `init`."""
@@ -94,6 +97,7 @@ class Tracker:
         )
         self._appearance, self._size = appearance, size
         self._template, self._template_pair, self._earlier = template, pair, pair
+        self._known, self._size_bias = (pair, box), {}
         self._monitor.start(box)
         self.box = box
 
@@ -108,15 +112,14 @@ class Tracker:
         if rgb is None and x is None:
             return self._blind()
         pair, _ = observe(rgb, x, self._appearance, self._size)
-        fresh = pair & self._template_pair
+        fresh = (pair & self._template_pair).mode
         if fresh == Mode.BLIND:
             return self._blind()
         seen = pair.filled_from(self._earlier) if self.missing == 'last' else pair
-        mode = Mode.FUSED if self.missing in ('zero', 'copy') else seen & self._template_pair
         around, factor = self.box, self.model.config.search_factor
         if self._reacquires:
             around, factor = self._monitor.search_box, factor * self._monitor.search_scale
-        box, score, raw_score = self._locate(seen, mode, around, factor)
+        box, score, raw_score = self._locate(seen, around, factor)
         state = self._monitor.update(score, box, self._size)
         held = self._reacquires and state is not TargetState.TRACKING
         self.box = self._monitor.box if held else box
@@ -134,23 +137,52 @@ class Tracker:
         assert self.box is not None
         return TrackResult(self.box, 0.0, 0.0, Mode.BLIND, self.state, True, 'no stream to go by')
 
-    def _locate(self, seen: Pair, mode: Mode, around: Box, factor: float) -> tuple[Box, float, float]:
+    def _locate(self, seen: Pair, around: Box, factor: float) -> tuple[Box, float, float]:
         """Box, windowed and raw score."""
         assert self._size is not None
+        found, score, raw_score = self._network_box(seen, around, factor)
+        if found is None:
+            return around, 0.0, 0.0
+        if self._size_rate is not None:
+            bias = self._bias_of_size(seen)
+            w, h = (
+                old * (new / wrong / old) ** self._size_rate
+                for old, new, wrong in ((around.w, found.w, bias[0]), (around.h, found.h, bias[1]))
+            )
+            found = Box.from_center(*found.center, w, h)
+        return clip(found, *self._size), score, raw_score
+
+    def _bias_of_size(self, seen: Pair) -> tuple[float, float]:
+        """How many times too wide and too high the network finds the target in the frame where it is known.
+
+        The error is much the same in later frames, and left alone it would grow: a box that is too large
+        widens the next search region, and the target is again found too large there. Judged once for each
+        set of streams, since they differ.
+        """
+        (known, box), streams = self._known, (seen & self._template_pair).mode
+        known = known & seen
+        if known.mode != streams:
+            return 1.0, 1.0
+        if streams not in self._size_bias:
+            found, _, _ = self._network_box(known, box, self.model.config.search_factor)
+            sighted = found is not None and box.contains(found.center)
+            self._size_bias[streams] = (found.w / box.w, found.h / box.h) if found and sighted else (1.0, 1.0)
+        return self._size_bias[streams]
+
+    def _network_box(self, seen: Pair, around: Box, factor: float) -> tuple[Box | None, float, float]:
+        """What the network says, windowed and raw score; None where that is not a number."""
         size = self.model.config.search_size
+        mode = Mode.FUSED if self.missing in ('zero', 'copy') else (seen & self._template_pair).mode
         search, resize = self._look(seen, around, factor, size)
         masks = self._absent(seen) if self.missing == 'zero' else None
         with torch.inference_mode():
             out = self.model(self._template, search, mode=mode, token_masks=masks)
             cx, cy, w, h, score, raw_score = self._answer(out, resize).tolist()
         if not all(map(math.isfinite, (cx, cy, w, h, score))):
-            return around, 0.0, 0.0
+            return None, 0.0, 0.0
         half = 0.5 * size / resize
         px, py = around.center
-        if self._size_rate < 1.0:
-            w, h = (old * (new / old) ** self._size_rate for old, new in ((around.w, w), (around.h, h)))
-        found = Box.from_center(cx + (px - half), cy + (py - half), w, h)
-        return clip(found, *self._size), score, raw_score
+        return Box.from_center(cx + (px - half), cy + (py - half), w, h), score, raw_score
 
     def _answer(self, out: TrackerOutput, resize: float) -> Tensor:
         """Centre and size in px of the search region, windowed and raw score: one tensor, one transfer."""
@@ -198,3 +230,4 @@ class Tracker:
         half = slice(0, 3) if known.rgb is None else slice(3, 6)
         self._template[:, half] = template[:, half]
         self._template_pair = known.filled_from(pair)
+        self._known = (pair, self.box)

@@ -214,14 +214,72 @@ def test_second_init_follows_the_new_target(frames):
     assert tracker.track(*frames[3]) == fresh.track(*frames[3])
 
 
+def judging(calibration: Calibration, sizes: list[float]) -> SDSTrack:
+    """A network that finds the target in the middle, its side that share of the crop's; one size per call."""
+    model, turns = small_model(calibration), iter(sizes)
+
+    def answer(_module, _images, out):
+        score = torch.zeros_like(out.score_map)
+        score[..., score.shape[2] // 2, score.shape[3] // 2] = 1.0
+        return out._replace(
+            score_map=score,
+            size_map=torch.full_like(out.size_map, next(turns)),
+            offset_map=torch.zeros_like(out.offset_map),
+        )
+
+    model.register_forward_hook(answer)
+    return model
+
+
+@pytest.mark.parametrize('streams', [(0, 1), (0,), (1,)])
+def test_what_the_network_makes_of_the_known_size_corrects_it(frames, streams):
+    """It takes a square of a quarter of the crop for .4 of it; so a later .48 is a fifth more."""
+    square = Box(100.0, 80.0, 32.0, 32.0)
+    tracker = Tracker(judging(SURE, [0.48, 0.4]), 'depth', 'skip')
+    tracker.init(*frames[0], square)
+    box = tracker.track(*(image if i in streams else None for i, image in enumerate(frames[1]))).box
+    assert box[2:] == pytest.approx((1.2 * 32, 1.2 * 32))
+
+
+def test_a_judgement_of_something_else_corrects_nothing(frames):
+    model = judging(SURE, [0.25, 0.4])
+    tracker = Tracker(model, 'depth', 'skip')
+    tracker.init(*frames[0], Box(100.0, 80.0, 32.0, 32.0))
+    calls = count_calls(model)
+
+    def elsewhere(_module, _images, out):
+        if len(calls) == 2:
+            return out._replace(score_map=out.score_map.roll((2, 2), (2, 3)))
+        return None
+
+    model.register_forward_hook(elsewhere)
+    assert tracker.track(*frames[1]).box[2:] == pytest.approx((32, 32))
+
+
+def test_the_known_size_is_judged_once_for_each_set_of_streams(frames):
+    model = small_model(SURE)
+    tracker = Tracker(model, 'depth', 'skip')
+    tracker.init(*frames[0], BOX)
+    calls = count_calls(model)
+    for count, (rgb, x) in (
+        (2, frames[1]),
+        (3, frames[2]),
+        (5, (frames[3][0], None)),
+        (6, (frames[4][0], None)),
+    ):
+        tracker.track(rgb, x)
+        assert len(calls) == count
+    tracker.init(*frames[0], BOX)
+    tracker.track(*frames[1])
+    assert len(calls) == 8, 'a new target is judged anew'
+
+
 def test_the_size_follows_the_network_at_the_calibrated_rate(frames):
     """Half way on a logarithmic scale at rate 0.5, not at all at 0; the place is the network's either way."""
     boxes = {}
     for rate in (0.0, 0.5, 1.0):
-        tracker = Tracker(small_model(dataclasses.replace(SURE, size_rate=rate)), 'depth')
-        tracker.init(*frames[0], BOX)
+        tracker = Tracker(judging(dataclasses.replace(SURE, size_rate=rate), [0.36, 0.25]), 'depth')
+        tracker.init(*frames[0], Box(100.0, 80.0, 32.0, 32.0))
         boxes[rate] = tracker.track(*frames[1]).box
-    assert boxes[0.0][2:] == pytest.approx(BOX[2:])
-    assert boxes[1.0].w != pytest.approx(BOX.w, rel=0.05)
-    assert boxes[0.5].w == pytest.approx((BOX.w * boxes[1.0].w) ** 0.5)
-    assert boxes[0.5].center == pytest.approx(boxes[1.0].center)
+    assert [boxes[rate].w for rate in (0.0, 0.5, 1.0)] == pytest.approx([32, 1.2 * 32, 1.44 * 32])
+    assert boxes[0.0].center == pytest.approx(boxes[1.0].center)

@@ -52,6 +52,7 @@ class PairSettings:
         0.15, 'share of search crops widened as for re-acquisition', minimum=0.0, maximum=1.0
     )
     distractors: int = setting(2, 'most things beside the target', minimum=0)
+    scale: float = setting(0.3, 'deviation of the logarithm of the size of search crops', minimum=0.0)
     strange_colours: float = setting(
         0.0,
         'share of RGB-alone pairs that show depth, heat or events in their place',
@@ -92,7 +93,9 @@ class PairSource:
 
     def _render(self, batch: int, modality: Modality | None) -> Pair:
         draw = Draw(self._generator, batch)
-        scenes = random_pair(self.library, draw, distractors=self.settings.distractors)
+        scenes = random_pair(
+            self.library, draw, distractors=self.settings.distractors, colour_alone=modality is None
+        )
         settings, frame = self.settings, scenes.scenes[0].frame
         template_box, template_seen = _within_image(scenes.boxes[0], frame)
         search_box, search_seen = _within_image(scenes.boxes[1], frame)
@@ -122,7 +125,7 @@ class PairSource:
         settings = self.settings
         size = box[:, 2:] - box[:, :2]
         side = size.prod(1, keepdim=True).clamp(min=1e-6).sqrt()
-        factor = settings.search_factor * torch.exp(draw.normal(0.2, 1))
+        factor = settings.search_factor * torch.exp(draw.normal(settings.scale, 1))
         wider = draw.chance(settings.widened)[:, None]
         factor = torch.where(wider, factor * draw.uniform(1.2, 3.0, 1), factor)
         half = 0.5 * factor * side

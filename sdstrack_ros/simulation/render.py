@@ -30,6 +30,10 @@ class Pose:
     angle: Tensor
     bend: Tensor
 
+    def of(self, rows: Tensor) -> Pose:
+        """The poses of these samples of the batch."""
+        return Pose(self.center[rows], self.half[rows], self.angle[rows], self.bend[rows])
+
     def to_texture(self, points: Tensor) -> Tensor:
         """Image places (B,H,W,2) as places in the texture, -1..1 inside it."""
         offset = points - self.center[:, None, None]
@@ -74,6 +78,12 @@ class Layer:
     depth: Tensor
     heat: Tensor
     skin: Tensor
+
+    def of(self, rows: Tensor) -> Layer:
+        """The layer in these samples of the batch."""
+        return Layer(
+            **{name: value.of(rows) if name == 'pose' else value[rows] for name, value in vars(self).items()}
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +135,11 @@ def render_colour(library: Library, scene: Scene, points: Tensor) -> tuple[Tenso
     places = scene.plate_pose.to_texture(points)
     colour = _sample(library.plates[:, :3], scene.plate, places, 'reflection')
     for layer in scene.layers:
-        sprite = _sample(library.sprites, layer.sprite, layer.pose.to_texture(points), 'zeros')
-        colour = _painted(colour, layer, sprite)
+        # half of the things are absent: only samples that show this one are worth the work
+        rows = torch.nonzero(layer.opacity)[:, 0]
+        layer = layer.of(rows)
+        sprite = _sample(library.sprites, layer.sprite, layer.pose.to_texture(points[rows]), 'zeros')
+        colour[rows] = _painted(colour[rows], layer, sprite)
     return colour, _inside(scene, points)
 
 
@@ -145,15 +158,17 @@ def render(library: Library, scene: Scene, points: Tensor) -> Rendering:
     depth = torch.where(own > 0.5, wide(scene.object_depth), depth)
     border = (own * (1 - own) * 4).clamp(0, 1)
     for layer in scene.layers:
-        places = layer.pose.to_texture(points)
+        rows = torch.nonzero(layer.opacity + layer.heat_opacity)[:, 0]
+        layer = layer.of(rows)
+        places = layer.pose.to_texture(points[rows])
         sprite = _sample(library.sprites, layer.sprite, places, 'zeros')
-        colour = _painted(colour, layer, sprite)
+        colour[rows] = _painted(colour[rows], layer, sprite)
         present = sprite[:, 3:] * wide(layer.heat_opacity)
         skin = _sample(library.sprites[:, 1:2], layer.skin, places, 'reflection')
-        heat = torch.lerp(heat, wide(layer.heat) + 0.35 * (skin - 0.5), present)
+        heat[rows] = torch.lerp(heat[rows], wide(layer.heat) + 0.35 * (skin - 0.5), present)
         bulge = 1 - ROUNDNESS * (1 - places.square().sum(-1)[:, None]).clamp(0, 1)
-        depth = torch.where(present > 0.5, wide(layer.depth) * bulge, depth)
-        border = torch.maximum(border * (1 - present), 4 * present * (1 - present))
+        depth[rows] = torch.where(present > 0.5, wide(layer.depth) * bulge, depth[rows])
+        border[rows] = torch.maximum(border[rows] * (1 - present), 4 * present * (1 - present))
     return Rendering(colour, depth, heat.clamp(0, 1), _inside(scene, points), border)
 
 
@@ -173,5 +188,5 @@ def _inside(scene: Scene, points: Tensor) -> Tensor:
 
 
 def _sample(textures: Tensor, index: Tensor, places: Tensor, padding: str) -> Tensor:
-    texture = textures[index].to(places.dtype) / 255
+    texture = textures[index].to(places.dtype).div_(255)
     return F.grid_sample(texture, places, mode='bilinear', padding_mode=padding, align_corners=False)

@@ -25,11 +25,18 @@ class TargetPair:
     boxes: tuple[Tensor, Tensor]
 
 
-def random_pair(library: Library, draw: Draw, distractors: int = 3, occluders: int = 1) -> TargetPair:
-    """Two moments of random scenes; a third of the targets are the plate's own object where it has one."""
+def random_pair(
+    library: Library, draw: Draw, distractors: int = 3, occluders: int = 1, colour_alone: bool = False
+) -> TargetPair:
+    """Two moments of random scenes; a third of the targets are the plate's own object where it has one.
+
+    colour_alone: only targets that colour can show: none hidden from it, none known by its heat alone.
+    """
     batch, device = draw.batch, draw.device
     plates, sprites = len(library.plates), len(library.sprites)
-    with_object = torch.nonzero(~library.plate_box[:, 0].isnan())[:, 0]
+    with_object = torch.nonzero(~library.plate_box[:, 0].isnan() & ~(library.plate_thermal & colour_alone))[
+        :, 0
+    ]
     own = draw.chance(0.4) if len(with_object) else torch.zeros(batch, dtype=torch.bool, device=device)
     first = draw.integer(0, plates)
     if len(with_object):
@@ -68,7 +75,9 @@ def random_pair(library: Library, draw: Draw, distractors: int = 3, occluders: i
     target_depth = draw.log_uniform(0.6, 4.0)
     distance = target_depth * draw.uniform(1.15, 3.0)
     target_heat = torch.where(draw.chance(0.75), draw.uniform(0.6, 1.0), draw.uniform(0.0, 0.9))
-    hidden = draw.chance(0.12) & ~own  # seen by heat and depth alone, as a person in a dark thicket
+    hidden = (
+        draw.chance(0.0 if colour_alone else 0.12) & ~own
+    )  # seen by heat and depth alone, as a person in a dark thicket
     target = Layer(
         sprite=target_sprite,
         pose=poses[0],

@@ -21,11 +21,17 @@ def train_nano(
         typer.Argument(help='folders of photographs with outlines; without any, textures made of noise'),
     ] = None,
     out: Annotated[Path, typer.Option(help='folder for weights, logs and state')] = Path('out/nano'),
+    start: Annotated[
+        Path | None, typer.Option(help='a nano_foundation.safetensors to go on from, instead of from nothing')
+    ] = None,
     resume: Annotated[bool, typer.Option(help='go on where the run in OUT was stopped')] = False,
     batch: Annotated[int | None, typer.Option(help='pairs of a step; 512 by default, 32 suit a CPU')] = None,
     foundation_minutes: Annotated[float | None, typer.Option(help='time of the RGB foundation')] = None,
     foundation_lr: Annotated[float | None, typer.Option(help='its highest learning rate')] = None,
-    adapter_minutes: Annotated[float | None, typer.Option(help='time of each set of adapters')] = None,
+    shared_minutes: Annotated[
+        float | None, typer.Option(help='time of the adapters on all modalities in turn')
+    ] = None,
+    adapter_minutes: Annotated[float | None, typer.Option(help='time of each modality after that')] = None,
     adapter_lr: Annotated[float | None, typer.Option(help='their highest learning rate')] = None,
     seed: Annotated[int | None, typer.Option(help='of weights and pairs')] = None,
     precision: Annotated[Precision, typer.Option(help='arithmetic of forward and backward')] = Precision.BF16,
@@ -37,6 +43,7 @@ def train_nano(
         'batch': batch,
         'foundation_minutes': foundation_minutes,
         'foundation_lr': foundation_lr,
+        'shared_minutes': shared_minutes,
         'adapter_minutes': adapter_minutes,
         'adapter_lr': adapter_lr,
         'seed': seed,
@@ -50,4 +57,4 @@ def train_nano(
         else:
             library = procedural_library(settings.seed, plates=200, sprites=400, device=where)
         torch.manual_seed(settings.seed)
-        make_nano(library, settings, out, resume=resume)
+        make_nano(library, settings, out, start=start, resume=resume)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from sdstrack_ros.model import Calibration, SDSTrack, SDSTrackConfig, initialise_foundation
+from sdstrack_ros.model.precision import PRECISIONS
 from sdstrack_ros.simulation.library import procedural_library
 from sdstrack_ros.simulation.pairs import PairSource
-from sdstrack_ros.training import nano
+from sdstrack_ros.training import nano, trust
 from sdstrack_ros.types import Modality, Mode
 
 TINY = SDSTrackConfig(
@@ -30,7 +31,12 @@ def library():
 
 def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path) -> None:
     settings = nano.NanoSettings(
-        batch=8, foundation_minutes=0.02, adapter_minutes=0.02, precision='fp32', compile=False
+        batch=8,
+        foundation_minutes=0.02,
+        shared_minutes=0.02,
+        adapter_minutes=0.02,
+        precision='fp32',
+        compile=False,
     )
     nano.make_nano(library, settings, tmp_path, TINY)
 
@@ -47,7 +53,12 @@ def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path) -
 
 def test_resume_keeps_stages_that_are_done(library, tmp_path) -> None:
     settings = nano.NanoSettings(
-        batch=8, foundation_minutes=0.01, adapter_minutes=0.01, precision='fp32', compile=False
+        batch=8,
+        foundation_minutes=0.01,
+        shared_minutes=0.01,
+        adapter_minutes=0.01,
+        precision='fp32',
+        compile=False,
     )
     nano.make_nano(library, settings, tmp_path, TINY)
     before = (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns
@@ -65,6 +76,41 @@ def test_foundation_learns_without_ever_reading_x(library) -> None:
     spoiled.search[:, 3:] = torch.nan
     loss = nano.rgb_objective(model, nano.TrainingBatch(*spoiled), 1)
     assert torch.isfinite(loss.total)
+
+
+def test_a_foundation_can_go_on_from_an_earlier_one(library, tmp_path) -> None:
+    settings = nano.NanoSettings(
+        batch=4,
+        foundation_minutes=0.002,
+        foundation_lr=0.0,
+        shared_minutes=0.002,
+        adapter_minutes=0.002,
+        precision='fp32',
+        compile=False,
+    )
+    torch.manual_seed(7)
+    earlier = SDSTrack(TINY)
+    earlier.save(tmp_path / 'earlier.safetensors', 'foundation')
+    nano.make_nano(library, settings, tmp_path / 'out', start=tmp_path / 'earlier.safetensors')
+    gone_on = SDSTrack.from_foundation(tmp_path / 'out' / 'nano_foundation.safetensors')
+    key = 'backbone.blocks.0.attn.qkv.weight'
+    torch.testing.assert_close(gone_on.state_dict()[key], earlier.state_dict()[key], atol=1e-3, rtol=1e-2)
+
+
+def test_modalities_take_turns_where_they_were_left(library) -> None:
+    def looks(step: int) -> list[torch.Tensor]:
+        batches = nano.RenderedBatches(library, tuple(Modality), nano.nano_pairs(config=TINY), 4, 0)(step)
+        return [next(batches).search[:, 3:] for _ in range(3)]
+
+    # of the three only depth is coloured; events are red and blue on white, heat is grey
+    grey = [
+        all(
+            torch.allclose(x[:, i] * s + m, x[:, 0] * 0.229 + 0.485, atol=1e-4)
+            for i, s, m in ((1, 0.224, 0.456), (2, 0.225, 0.406))
+        )
+        for x in looks(0) + looks(1)
+    ]
+    assert grey == [False, True, False, True, False, False]
 
 
 def test_calibration_lies_between_nothing_and_a_find(library) -> None:
@@ -99,5 +145,17 @@ def test_calibration_lies_between_nothing_and_a_find(library) -> None:
             oracle.pairs.append(pair)
             return pair
 
-    limits = nano.calibrate(oracle, Source(), batches=2, batch=16)
-    assert 0.1 <= limits.lost < limits.uncertain < 0.9
+    uncertain, lost = trust.score_limits(oracle, Source(), batches=2, batch=16)
+    assert 0.1 <= lost < uncertain < 0.9
+
+
+@pytest.mark.parametrize('same', [True, False])
+def test_only_precisions_that_keep_the_boxes_are_trusted(monkeypatch, same) -> None:
+    torch.manual_seed(0)
+    model, other = SDSTrack(TINY), SDSTrack(TINY)
+    for each in (model, other):
+        initialise_foundation(each)
+        each.eval()
+    monkeypatch.setattr(trust, 'at_precision', lambda exact, name: (model if same else other, name))
+    trusted = trust.trusted_precisions(model, Modality.DEPTH, seeds=(0,), frames=6)
+    assert trusted == (PRECISIONS[1:] if same else ())

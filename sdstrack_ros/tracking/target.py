@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 AREA_STEP = 0.05
 """The usual area follows the seen one by at most this share per frame."""
+SCORE_STEP = 0.03
+"""The usual score goes this share of the way to each new one."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class TargetSettings:
     """Limits of the score (windowed, 0 to 1) and of the box; the score's belong to one set of weights."""
 
     uncertain: float = setting(0.4, 'score below which a box is doubted', minimum=0.0, maximum=1.0)
+    fall: float = setting(
+        0.7,
+        'share of the usual score of this target below which a box is doubted, as when it is covered',
+        minimum=0.0,
+        maximum=1.0,
+    )
     lost: float = setting(0.2, 'score below which the target is not seen', minimum=0.0, maximum=1.0)
     margin: float = setting(
         0.05, 'score above `uncertain` that is needed to believe again', minimum=0.0, maximum=0.5
@@ -80,9 +88,6 @@ class TargetMonitor:
     def __init__(self, settings: TargetSettings | None = None, search_factor: float = 4.0) -> None:
         self.settings = settings or TargetSettings()
         self._search_factor = search_factor
-        self._belief = self.settings.uncertain + min(
-            self.settings.margin, 0.5 * (1.0 - self.settings.uncertain)
-        )
         self.reset()
 
     def reset(self) -> None:
@@ -100,8 +105,18 @@ class TargetMonitor:
     def _begin(self, box: Box) -> None:
         self._believed_box = self._candidate = box
         self._usual_area = box.area
+        self._usual_score = 0.0  # until there is one
         self._scale = 1.0
         self._doubtful = self._unseen = self._believable = 0
+
+    @property
+    def believed_score(self) -> float:
+        """Score that is needed to believe a box again."""
+        return self._doubted_score + min(self.settings.margin, 0.5 * (1.0 - self._doubted_score))
+
+    @property
+    def _doubted_score(self) -> float:
+        return max(self.settings.uncertain, self.settings.fall * self._usual_score)
 
     @property
     def box(self) -> Box:
@@ -125,8 +140,8 @@ class TargetMonitor:
         wreck = self._wreck(box, image_size)
         implausible = wreck or self._implausible(box, image_size)
         seen = not wreck and score >= self.settings.lost  # NaN is not seen
-        certain = score >= self.settings.uncertain
-        believable = not implausible and score >= self._belief
+        certain = score >= self._doubted_score
+        believable = not implausible and score >= self.believed_score
 
         self._unseen = 0 if seen else self._unseen + 1
         self._doubtful = 0 if certain and not implausible else self._doubtful + 1
@@ -137,6 +152,9 @@ class TargetMonitor:
             self._candidate = box
             if certain:
                 self._follow_area(box.area)
+        if math.isfinite(score):
+            step = SCORE_STEP if self._usual_score else 1.0
+            self._usual_score += step * (score - self._usual_score)
         if self.state is TargetState.TRACKING and not self._doubtful:
             self._believed_box = box
         self._widen(image_size)

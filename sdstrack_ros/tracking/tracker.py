@@ -125,13 +125,9 @@ class Tracker:
         self.box = self._monitor.box if held else box
         if self.missing == 'last':
             self._earlier = seen
-        if not self.template_complete and state is TargetState.TRACKING and score >= self._believed:
+        if not self.template_complete and state is TargetState.TRACKING and score >= self._monitor.believed_score:
             self._complete_template(pair)
         return TrackResult(self.box, score, raw_score, fresh, state, held, self._monitor.reason)
-
-    @property
-    def _believed(self) -> float:
-        return self._settings.uncertain + self._settings.margin
 
     def _blind(self) -> TrackResult:
         assert self.box is not None

@@ -61,6 +61,23 @@ def test_a_doubtful_score_is_not_a_loss() -> None:
     assert feed(started(), *[0.3] * 50)[-1] is UNCERTAIN
 
 
+def test_a_score_far_below_what_this_target_usually_has_is_doubted() -> None:
+    """0.5 is well above the limit of the weights, but not for a target that was always found with 0.8."""
+    monitor = started()
+    feed(monitor, *[0.8] * 30)
+    assert feed(monitor, *[0.5] * 3)[-1] is UNCERTAIN
+    assert monitor.reason == 'score 0.50'
+    assert feed(monitor, 0.8, 0.8)[-1] is TRACKING
+    always_so = started()
+    assert set(feed(always_so, *[0.5] * 60)) == {TRACKING}
+
+
+def test_what_is_usual_may_change_slowly() -> None:
+    monitor = started()
+    falling = [0.8 - 0.002 * i for i in range(190)]
+    assert set(feed(monitor, *falling)) == {TRACKING}
+
+
 def test_believing_again_takes_more_than_the_limit_and_more_than_a_frame() -> None:
     monitor = started()
     feed(monitor, *[0.1] * 4)

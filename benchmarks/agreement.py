@@ -43,7 +43,9 @@ def main() -> None:
             for precision, model in reduced.items():
                 others = follow(model, modality, frames, truth)
                 same = np.mean([a.iou(b) for a, b in zip(boxes, others, strict=True)])
-                scores = ' | '.join(f'{each:.3f}' for each in (same, accuracy(others, truth), accuracy(boxes, truth)))
+                scores = ' | '.join(
+                    f'{each:.3f}' for each in (same, accuracy(others, truth), accuracy(boxes, truth))
+                )
                 print(f'| {modality.value} | {name} | {precision} | {scores} |', flush=True)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import torch
 import typer
 from rich.console import Console
@@ -44,6 +45,7 @@ def bench(
     """
     if threads:
         torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # as in the node
     console, where = Console(), choose_device(device)
     models = [named_model(name, modality, where) for name in model or ['nano']]
     machine = facts(where)

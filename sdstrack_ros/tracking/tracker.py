@@ -125,7 +125,11 @@ class Tracker:
         self.box = self._monitor.box if held else box
         if self.missing == 'last':
             self._earlier = seen
-        if not self.template_complete and state is TargetState.TRACKING and score >= self._monitor.believed_score:
+        if (
+            not self.template_complete
+            and state is TargetState.TRACKING
+            and score >= self._monitor.believed_score
+        ):
             self._complete_template(pair)
         return TrackResult(self.box, score, raw_score, fresh, state, held, self._monitor.reason)
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..errors import SettingError
+from ..model.precision import PRECISIONS
 from ..types import Box
 from .annotation import first_frame, parse_box, pick_box
 from .bag_topics import TopicChoice
@@ -83,6 +84,8 @@ def evaluate(
     options = SourceOptions(
         modality.value if modality else None, benchmark, TopicChoice(rgb_topic, x_topic, truth_topic), truth
     )
+    if precision not in ('auto', *PRECISIONS):
+        raise SettingError(f'precision: {precision!r} is none; use auto, {", ".join(PRECISIONS)}')
     spec = TrackerSpec(checkpoint=checkpoint, device=device, precision=precision, missing=stand_in)
     own = [spec] if sdstrack else []
     trackers = own + [parse_peer(text) for text in peer or []]

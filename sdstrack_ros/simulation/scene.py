@@ -34,9 +34,10 @@ def random_pair(
     """
     batch, device = draw.batch, draw.device
     plates, sprites = len(library.plates), len(library.sprites)
-    with_object = torch.nonzero(~library.plate_box[:, 0].isnan() & ~(library.plate_thermal & colour_alone))[
-        :, 0
-    ]
+    usable = ~library.plate_box[:, 0].isnan()
+    if colour_alone:
+        usable &= ~library.plate_thermal
+    with_object = torch.nonzero(usable)[:, 0]
     own = draw.chance(0.4) if len(with_object) else torch.zeros(batch, dtype=torch.bool, device=device)
     first = draw.integer(0, plates)
     if len(with_object):
@@ -75,9 +76,8 @@ def random_pair(
     target_depth = draw.log_uniform(0.6, 4.0)
     distance = target_depth * draw.uniform(1.15, 3.0)
     target_heat = torch.where(draw.chance(0.75), draw.uniform(0.6, 1.0), draw.uniform(0.0, 0.9))
-    hidden = (
-        draw.chance(0.0 if colour_alone else 0.12) & ~own
-    )  # seen by heat and depth alone, as a person in a dark thicket
+    # seen by heat and depth alone, as a person in a dark thicket
+    hidden = draw.chance(0.0 if colour_alone else 0.12) & ~own
     target = Layer(
         sprite=target_sprite,
         pose=poses[0],

@@ -92,3 +92,11 @@ def test_annotate_writes_the_first_box_beside_the_bag(bag, options, typed):
 def test_a_box_that_cannot_be_is_refused(box):
     with pytest.raises(SdstrackError, match='box'):
         annotation.parse_box(box, 80, 60)
+
+
+def test_a_precision_that_is_none_is_named_before_any_work(make_folder, tmp_path):
+    refused = call('evaluate', make_folder(), '--precision', 'fp8', '--out', tmp_path / 'out')
+    assert refused.exit_code != 0
+    assert isinstance(refused.exception, SdstrackError)
+    assert 'fp8' in str(refused.exception)
+    assert not (tmp_path / 'out').exists()

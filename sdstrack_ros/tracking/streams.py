@@ -9,24 +9,24 @@ import numpy as np
 
 from ..errors import ImageError, SettingError
 from ..sensing.appearance import Appearance
-from ..types import Image, Modality, Mode
+from ..types import Image, Mode
 
 MISSING = ('auto', 'skip', 'zero', 'last', 'copy')
 """What the network sees in place of a stream that is down.
 
 skip: nothing, it runs the other stream alone, at less than half the cost. zero: zero tokens, as in masked
-training. last: the stream's last frame, if it had one. copy: the other stream's picture. auto: by modality,
-what was measured to be the most accurate with the weights that ship (docs/missing.md).
+training. last: the stream's last frame, if it had one. copy: the other stream's picture. auto: what
+was measured to be the most accurate with the weights that ship, skip for every modality (docs/missing.md).
 """
 
-_MEASURED = {Modality.DEPTH: 'copy', Modality.THERMAL: 'copy', Modality.EVENT: 'skip'}
+_MEASURED = 'skip'
 
 
-def stand_in(missing: str, modality: Modality) -> str:
+def stand_in(missing: str) -> str:
     """One of MISSING with `auto` resolved. Raises SettingError for anything else."""
     if missing not in MISSING:
         raise SettingError(f'missing: {missing!r} is not one of {", ".join(MISSING)}')
-    return _MEASURED[modality] if missing == 'auto' else missing
+    return _MEASURED if missing == 'auto' else missing
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,7 +62,7 @@ class Tracker:
         self._settings = settings or TargetSettings().calibrated(config.calibration)
         self._monitor = TargetMonitor(self._settings, config.search_factor)
         self._appearance = appearance_for(modality)
-        self.missing = stand_in(missing, Modality(modality))
+        self.missing = stand_in(missing)
         self._device = next(model.parameters()).device
         self._window = hann_window(config.search_grid).to(self._device)
         self._template = torch.empty(0)

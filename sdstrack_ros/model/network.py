@@ -156,7 +156,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k' / sqrt(width)) v over (B,heads,N,width)."""
     if q.device.type == 'cpu' and (q.requires_grad or q.dtype == torch.bfloat16):
         # on a CPU torch's fused attention is slower than plain products: backward 4x, in bfloat16 1.5x
-        return ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(-1).to(v.dtype) @ v
+        return ((q @ k.transpose(-2, -1)) * q.shape[-1] ** -0.5).softmax(-1).to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v)
 
 

@@ -100,8 +100,7 @@ def test_what_stands_in_for_a_missing_stream(frames):
     assert masks[3].all()
     rgb_half, x_half = seen['copy']['search'][0].split(3)
     assert torch.equal(rgb_half, x_half)
-    assert torch.equal(seen['auto']['search'], seen['copy']['search'])
-    assert Tracker(small_model(), 'event').missing == 'skip'
+    assert seen['auto']['mode'] == Mode.RGB_ONLY
     model = small_model()
     calls = count_calls(model)
     tracker = Tracker(model, 'depth')

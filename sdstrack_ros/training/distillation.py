@@ -5,7 +5,7 @@ masked path misses patches of either sensor, never the same place of both. Both 
 the fusion blocks put out must agree. So the tracker learns to live with whatever sensor is left.
 
 Where the published training does what its text does not say, the default here is what it does, and the
-better choice is a setting: `align_tokens`, `stop_gradient`, `sensor_dropout`, `single_sensor`.
+better choice is a setting: `align_tokens`, `stop_gradient`, `sensor_dropout`, `single_sensor`, `cells`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..model.network import TrackerOutput
 from ..settings import check, setting
 from ..types import Mode
 from .batch import Loss, TrainingBatch
-from .losses import BoxTerms, box_loss
+from .losses import CELLS, BoxTerms, box_loss
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ class DistillationSettings:
         'sensor is missing; the disagreement is then that of the final features',
         minimum=0.0,
         maximum=1.0,
+    )
+    cells: str = setting(
+        'peak', 'whose boxes learn: the predicted peak, or about the true centre', choices=CELLS
     )
 
     def __post_init__(self) -> None:
@@ -122,9 +125,8 @@ class SelfDistillation:
         keep_rate = self.keep_rates[min(epoch, len(self.keep_rates)) - 1] if self.keep_rates else None
         settings = self.settings
         if not settings.has_masked_path:
-            fine = box_loss(
-                network(batch.template, batch.search, keep_rate=keep_rate), batch.box, batch.present
-            )
+            output = network(batch.template, batch.search, keep_rate=keep_rate)
+            fine = box_loss(output, batch.box, batch.present, settings.cells)
             return Loss(settings.fine_weight * fine.total, path_terms('fine', fine))
         if settings.single_sensor > 0 and torch.rand(()).item() < settings.single_sensor:
             mode = Mode.RGB_ONLY if torch.rand(()).item() < 0.5 else Mode.X_ONLY
@@ -151,7 +153,7 @@ def masked_loss(
         collect=True,
     )
     fine, masked = (
-        box_loss(part, batch.box, batch.present)
+        box_loss(part, batch.box, batch.present, settings.cells)
         for part in (_rows(output, 0, count), _rows(output, count, 2 * count))
     )
     stages = []
@@ -177,7 +179,7 @@ def single_sensor_loss(
     whole: TrackerOutput = network(batch.template, batch.search, keep_rate=keep_rate)
     alone: TrackerOutput = network(batch.template, batch.search, mode=mode, keep_rate=keep_rate)
     distance = _disagreement(whole.tokens.float(), alone.tokens.float(), settings.stop_gradient)
-    fine, masked = (box_loss(output, batch.box, batch.present) for output in (whole, alone))
+    fine, masked = (box_loss(output, batch.box, batch.present, settings.cells) for output in (whole, alone))
     return _total(fine, masked, distance, settings)
 
 

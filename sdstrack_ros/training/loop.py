@@ -25,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..errors import SettingError, TrainingError
 from ..settings import check, setting
 from .batch import Loss, Objective, TrainingBatch
+from .optimizers import OPTIMIZERS, make_optimizers
 from .progress import CsvLog, ProgressLine
 from .state import load_state, random_state, save_state
 
@@ -47,7 +48,10 @@ class TrainSettings:
         choices=('constant', 'cosine'),
     )
     warmup_steps: int = setting(0, 'steps over which the learning rate rises from zero', minimum=0)
-    weight_decay: float = setting(1e-4, 'of AdamW, on every trained parameter', minimum=0.0)
+    optimizer: str = setting(
+        'adamw', 'adamw for all, or muon for the matrices and adamw for the rest', choices=OPTIMIZERS
+    )
+    weight_decay: float = setting(1e-4, 'of the optimiser, on every trained parameter', minimum=0.0)
     clip: float = setting(0.1, 'largest norm of the gradient of a step; 0: not clipped', minimum=0.0)
     precision: str = setting('fp32', 'arithmetic of forward and backward', choices=('fp32', 'bf16'))
     compile: bool = setting(False, 'compile the network (a minute at start, then faster on a GPU)')
@@ -118,9 +122,9 @@ def train(
         torch.set_float32_matmul_precision('high')
         torch.backends.cudnn.benchmark = True
 
-    base_rates = [float(group['lr']) for group in groups]
     parameters = [p for group in groups for p in group['params']]
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=device.type == 'cuda')
+    optimizers = make_optimizers(groups, settings.optimizer, settings.weight_decay, device)
+    base_rates = [float(group['lr']) for each in optimizers for group in each.param_groups]
     average = None
     if settings.ema_decay:
         average = AveragedModel(
@@ -129,7 +133,7 @@ def train(
 
     first, before = 0, 0.0
     if resume and (out / STATE_FILE).exists():
-        first, before = load_state(out / STATE_FILE, model, optimizer, average, device)
+        first, before = load_state(out / STATE_FILE, model, optimizers, average, device)
 
     network = cast(nn.Module, torch.compile(model)) if settings.compile else model
     step_module: nn.Module = _Step(network, objective)
@@ -150,22 +154,25 @@ def train(
     def save(seconds: float) -> None:
         random = random_state()
         if rank == 0:
-            save_state(out / STATE_FILE, step, seconds, model, optimizer, average, random)
+            save_state(out / STATE_FILE, step, seconds, model, optimizers, average, random)
             best = model if average is None else cast(Model, average.module)
             save_model(best, out / MODEL_FILE)
 
     try:
         while share < 1.0:
             rate = settings.lr_factor(step, share)
-            for group, base in zip(optimizer.param_groups, base_rates, strict=True):
+            trained = (group for each in optimizers for group in each.param_groups)
+            for group, base in zip(trained, base_rates, strict=True):
                 group['lr'] = base * rate
             batch = next(source)
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == 'bf16'):
                 loss: Loss = step_module(batch, step // settings.steps_per_epoch + 1)
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
             loss.total.backward()
             norm = nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf)
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             if average is not None:
                 average.update_parameters(model)
             step += 1

@@ -16,6 +16,7 @@ from ..model.network import TrackerOutput, decode
 HEATMAP_OVERLAP = 0.7  # a corner moved by the radius keeps at least this IoU (CornerNet)
 FOCAL_ALPHA, FOCAL_BETA = 2, 4
 GIOU_WEIGHT, L1_WEIGHT, FOCAL_WEIGHT = 2.0, 5.0, 1.0
+CELLS = ('peak', 'centre')
 
 
 class BoxTerms(NamedTuple):
@@ -95,24 +96,52 @@ def focal_loss(score: Tensor, heat: Tensor) -> Tensor:
     return -(hit.sum() + miss.sum()) / positive.sum().clamp(min=1)
 
 
-def box_loss(output: TrackerOutput, boxes: Tensor, present: Tensor | None = None) -> BoxTerms:
+def box_loss(
+    output: TrackerOutput, boxes: Tensor, present: Tensor | None = None, cells: str = 'peak'
+) -> BoxTerms:
     """Loss terms of a network's output against the true boxes (B,4), xywh normalised to the search crop.
 
-    The predicted box is read where the predicted score is highest, not at the true cell, so the
-    size and offset maps learn where they will be read. Where a target is not `present` (B,), the score
-    has to be low everywhere and no box is asked for. Computed in float32 under autocast too.
+    cells, whose boxes learn. 'peak', as published: the one where the predicted score is highest, so the size
+    and offset maps learn where they will be read. 'centre': those in and about the true centre, so that a
+    peak on the wrong thing teaches nothing wrong, which counts while peaks are often wrong. Where a target is
+    not `present` (B,), the score has to be low everywhere and no box is asked for. Computed in float32 under
+    autocast too.
     """
     score, size, offset = output.score_map.float(), output.size_map.float(), output.offset_map.float()
     seen = torch.ones_like(boxes[:, 0]) if present is None else present.to(boxes.dtype)
     boxes = torch.where(seen[:, None] > 0, boxes, 0.25)
     heat = gaussian_heatmap(boxes, score.shape[-1]) * seen[:, None, None]
-    predicted = cxcywh_to_xyxy(decode(score, size, offset)[0].flatten(0, 1))
     truth = xywh_to_xyxy(boxes).clamp(0, 1)
-    giou, iou = generalized_iou(predicted, truth)
-    share = seen / seen.sum().clamp(min=1)
+    peak = cxcywh_to_xyxy(decode(score, size, offset)[0].flatten(0, 1))
+    iou = generalized_iou(peak, truth)[1].detach()
+    if cells == 'peak':
+        predicted, wanted, weight = peak, truth, seen
+    else:
+        every = cxcywh_to_xyxy(boxes_of_cells(size, offset))
+        predicted, wanted = every.flatten(0, 2), truth[:, None, None].expand_as(every).flatten(0, 2)
+        weight = (_about_centre(boxes, score.shape[-1]) * seen[:, None, None]).flatten()
+    giou, _ = generalized_iou(predicted, wanted)
+    share = weight / weight.sum().clamp(min=1)
     return BoxTerms(
         giou=((1 - giou) * share).sum(),
-        l1=((predicted - truth).abs().mean(dim=1) * share).sum(),
+        l1=((predicted - wanted).abs().mean(dim=1) * share).sum(),
         focal=focal_loss(score.squeeze(1), heat),
-        iou=(iou.detach() * share).sum(),
+        iou=(iou * seen).sum() / seen.sum().clamp(min=1),
     )
+
+
+def boxes_of_cells(size: Tensor, offset: Tensor) -> Tensor:
+    """The box that each cell stands for, (B,g,g,4) cx,cy,w,h in search crops, from maps (B,2,g,g)."""
+    grid = size.shape[-1]
+    ticks = torch.arange(grid, device=size.device, dtype=size.dtype)
+    cx, cy = (ticks + offset[:, 0]) / grid, (ticks[:, None] + offset[:, 1]) / grid
+    return torch.stack((cx, cy, size[:, 0], size[:, 1]), dim=-1)
+
+
+def _about_centre(boxes: Tensor, grid: int) -> Tensor:
+    """(B,g,g): 1 in the cell of the centre, 1/2 beside it, 1/4 across its corners, 0 elsewhere."""
+    center = ((boxes[:, :2] + boxes[:, 2:] / 2) * grid).round()
+    ticks = torch.arange(grid, device=boxes.device, dtype=boxes.dtype)
+    dx = (ticks - center[:, 0, None]).abs()[:, None, :]
+    dy = (ticks - center[:, 1, None]).abs()[:, :, None]
+    return 0.5 ** (dx + dy) * ((dx <= 1) & (dy <= 1))

@@ -70,9 +70,9 @@ class NanoSettings:
 
 
 # What made the weights that ship; against the paper: compared tokens are those of the same patch, the fine
-# path is the teacher alone, and whole sensors go missing.
+# path is the teacher alone, whole sensors go missing, and boxes are learnt where the target is.
 NANO_DISTILLATION = DistillationSettings(
-    align_tokens=True, stop_gradient=True, sensor_dropout=0.3, single_sensor=0.3
+    align_tokens=True, stop_gradient=True, sensor_dropout=0.3, single_sensor=0.3, cells='centre'
 )
 
 
@@ -82,7 +82,8 @@ SIZE_RATE = 0.5
 
 def rgb_objective(network: nn.Module, batch: TrainingBatch, epoch: int) -> Loss:
     """The box loss of the RGB pass alone."""
-    terms = box_loss(network(batch.template, batch.search, mode=Mode.RGB_ONLY), batch.box, batch.present)
+    output = network(batch.template, batch.search, mode=Mode.RGB_ONLY)
+    terms = box_loss(output, batch.box, batch.present, cells='centre')
     return Loss(terms.total, path_terms('fine', terms))
 
 
@@ -131,6 +132,7 @@ def _run(settings: NanoSettings, minutes: float, warmup_steps: int, weight_decay
         steps_per_epoch=100,
         schedule='cosine',
         warmup_steps=warmup_steps,
+        optimizer='muon',
         weight_decay=weight_decay,
         clip=1.0,
         precision=settings.precision,

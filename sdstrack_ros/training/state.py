@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,16 @@ def save_state(
     step: int,
     seconds: float,
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizers: Sequence[Optimizer],
     average: nn.Module | None,
     random: list[dict[str, torch.Tensor]],
 ) -> None:
-    """Write weights, optimiser, averaged weights, generators, the step and the seconds spent."""
+    """Write weights, optimisers, averaged weights, generators, the step and the seconds spent."""
     state = {
         'step': step,
         'seconds': seconds,
         'model': model.state_dict(),
-        'optimizer': optimizer.state_dict(),
+        'optimizers': [each.state_dict() for each in optimizers],
         'average': None if average is None else average.state_dict(),
         'random': random,
     }
@@ -62,13 +63,18 @@ def save_state(
 
 
 def load_state(
-    path: Path, model: nn.Module, optimizer: Optimizer, average: nn.Module | None, device: torch.device
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    average: nn.Module | None,
+    device: torch.device,
 ) -> tuple[int, float]:
     """Bring everything back in place; the step and seconds reached. TrainingError where it does not fit."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         model.load_state_dict(state['model'])
-        optimizer.load_state_dict(state['optimizer'])
+        for optimizer, kept in zip(optimizers, state['optimizers'], strict=True):
+            optimizer.load_state_dict(kept)
         if average is not None and state['average'] is not None:
             average.load_state_dict(state['average'])
         # generators live on the CPU wherever the rest went

@@ -25,6 +25,9 @@ from sdstrack_ros.training.distillation import (
 from sdstrack_ros.types import Mode
 
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 5e-4, 1e-3
+# AdamW's first step is as long for a gradient of 1e-9 as for one of 1, and the sign of the former is the
+# processor's rounding: the loss after it was seen to differ by 6e-4 between two of them.
+STEP_TOLERANCE = 2e-3
 # Another matrix product may swap two tokens of nearly equal score, and tokens are compared by rank.
 DISTILL_TOLERANCE = 5e-3
 PUBLISHED = DistillationSettings()
@@ -100,7 +103,7 @@ def test_gradients_and_one_step_are_the_published_ones(golden, kit, trained):
     torch.nn.utils.clip_grad_norm_([p for p in parameters.values() if p.requires_grad], 0.1)
     optimizer.step()
     after = masked_loss(trained, *kit, trained.config, PUBLISHED, keep_rate).total.item()
-    assert after == pytest.approx(data['loss_after_one_step'], abs=LOSS_TOLERANCE)
+    assert after == pytest.approx(data['loss_after_one_step'], abs=STEP_TOLERANCE)
 
 
 def test_masks_never_hide_a_place_in_both_streams(tiny):

@@ -57,9 +57,10 @@ def assert_same(one: nn.Module, other: nn.Module) -> None:
         torch.testing.assert_close(value, theirs[name], rtol=0, atol=0, msg=name)
 
 
-@pytest.mark.parametrize('ema_decay', [0.0, 0.8])
-def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path, ema_decay):
-    common = {'warmup_steps': 2, 'checkpoint_every': 2, 'log_every': 1, 'ema_decay': ema_decay}
+@pytest.mark.parametrize(('ema_decay', 'optimizer'), [(0.0, 'adamw'), (0.8, 'adamw'), (0.0, 'muon')])
+def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path, ema_decay, optimizer):
+    common = {'warmup_steps': 2, 'checkpoint_every': 2, 'log_every': 1}
+    common |= {'ema_decay': ema_decay, 'optimizer': optimizer}
     whole = run(tiny, tmp_path / 'whole', steps=5, **common)
     run(tiny, tmp_path / 'parts', steps=3, **common)
     resumed = run(tiny, tmp_path / 'parts', resume=True, steps=5, **common)

@@ -76,3 +76,34 @@ def test_boxes_that_reach_out_of_the_crop_count_as_clamped():
     size = torch.tensor([0.25, 0.5]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
     offset = torch.tensor([0.5, 0.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
     assert box_loss(output_of(score, size, offset), boxes).l1.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_boxes_learn_about_the_true_centre_wherever_the_peak_is():
+    """The centre .5, .5 of cell (4, 4) of 8; the peak is in a corner."""
+    torch.manual_seed(0)
+    score, size, offset = (torch.rand(1, c, 8, 8) * 0.5 + 0.1 for c in (1, 2, 2))
+    score[0, 0, 0, 0] = 0.9
+    size.requires_grad_()
+    box = torch.tensor([[0.375, 0.4, 0.25, 0.2]])
+    box_loss(output_of(score, size, offset), box, cells='centre').total.backward()
+    taught = size.grad.abs().sum(1)[0] > 0
+    about = torch.zeros(8, 8, dtype=torch.bool)
+    about[3:6, 3:6] = True
+    assert torch.equal(taught, about)
+
+
+def test_the_central_cell_counts_most():
+    """Cells whose boxes are perfect but for one: the loss is its share of 1 + 4/2 + 4/4."""
+    box = torch.tensor([[0.375, 0.375, 0.25, 0.25]])
+    size = torch.full((1, 2, 8, 8), 0.25)
+    places = torch.arange(8.0)
+    perfect = torch.stack((4 - places.expand(8, 8), 4 - places[:, None].expand(8, 8)))[None]
+    score = torch.full((1, 1, 8, 8), 0.1)
+    assert box_loss(output_of(score, size, perfect), box, cells='centre').l1.item() == pytest.approx(
+        0, abs=1e-6
+    )
+    for (row, column), share in (((4, 4), 1 / 4), ((4, 5), 1 / 8), ((3, 5), 1 / 16), ((4, 6), 0)):
+        wrong = perfect.clone()
+        wrong[0, 0, row, column] += 0.8  # a tenth of the crop to the right
+        l1 = box_loss(output_of(score, size, wrong), box, cells='centre').l1.item()
+        assert l1 == pytest.approx(share * 0.05, abs=1e-6), (row, column)

@@ -3,12 +3,12 @@
     monitor = TargetMonitor(TargetSettings().calibrated(model.config.calibration))
     monitor.start(box)
     state = monitor.update(score, box, (width, height))     # after every frame
-    crop(image, monitor.search_box, factor * monitor.search_scale, size)    # for the next one
+    look = monitor.look                                                     # how to look at the next one
 
 TRACKING becomes UNCERTAIN and LOST after several doubtful frames in a row, and TRACKING again after
-several believable ones; a single frame changes nothing. While the target is not seen the search
-around its last place widens at a bounded rate. A believable box found that way is looked at more
-closely first: the next search is centred on it at the usual scale.
+several believable ones; a single frame changes nothing. While the target is not seen, overviews of a wide
+region around its last place take turns with close looks at whatever is most like it there: an overview
+tells where, but only a close look, at the usual scale, tells whether.
 """
 
 from __future__ import annotations
@@ -29,6 +29,18 @@ AREA_STEP = 0.05
 """The usual area follows the seen one by at most this share per frame."""
 SCORE_STEP = 0.03
 """The usual score goes this share of the way to each new one."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A search region: `scale` times the usual one, about `box` (px).
+
+    overview: the target may be anywhere in it, so that no place is likelier than another.
+    """
+
+    box: Box
+    scale: float = 1.0
+    overview: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,9 +75,11 @@ class TargetSettings:
         0.25, 'a box at the border below this share of the usual area has left', minimum=0.0, maximum=1.0
     )
     search_growth: float = setting(
-        1.1, 'factor per frame by which the search widens', minimum=1.0, maximum=2.0
+        2.5, 'factor from one overview for an unseen target to the next, wider one', minimum=1.1, maximum=4.0
     )
-    max_search_scale: float = setting(4.0, 'widest search relative to the usual', minimum=1.0, maximum=16.0)
+    max_search_scale: float = setting(
+        4.0, 'widest overview relative to the usual search region', minimum=1.0, maximum=16.0
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -106,8 +120,10 @@ class TargetMonitor:
         self._believed_box = self._candidate = box
         self._usual_area = box.area
         self._usual_score = 0.0  # until there is one
-        self._scale = 1.0
         self._doubtful = self._unseen = self._believable = 0
+        self._reach = 1.0  # scale of the latest overview
+        self.look = Look(box)
+        """How to look at the next frame; `update` judges what was found that way."""
 
     @property
     def believed_score(self) -> float:
@@ -123,21 +139,19 @@ class TargetMonitor:
         """Where the target was last believed to be."""
         return self._believed_box
 
-    @property
-    def search_box(self) -> Box:
-        """Where to look next: a candidate that may be the target, else the last believed place."""
-        return self._candidate if self._believable else self._believed_box
-
-    @property
-    def search_scale(self) -> float:
-        """By how much wider than usual to look next; 1 while tracking or examining a candidate."""
-        return 1.0 if self._believable else self._scale
-
     def update(self, score: float, box: Box, image_size: tuple[int, int]) -> TargetState:
-        """Judge one frame: windowed score, the network's box in px, image (width, height) in px."""
+        """Judge one frame: score (0 to 1, windowed in a close look), the network's box, image (w, h), px."""
         if self.state is TargetState.IDLE:
             raise RuntimeError('no target: call start first')
         wreck = self._wreck(box, image_size)
+        if self.look.overview:
+            self._doubtful, self._unseen, self._believable = self._doubtful + 1, self._unseen + 1, 0
+            self._decide()  # for the reason that the last close look gave
+            usual = self._believed_box
+            if not wreck:
+                self._candidate = Box.from_center(*box.center, usual.w, usual.h)
+            self.look = Look(usual if wreck else self._candidate)
+            return self.state
         implausible = wreck or self._implausible(box, image_size)
         seen = not wreck and score >= self.settings.lost  # NaN is not seen
         certain = score >= self._doubted_score
@@ -157,7 +171,7 @@ class TargetMonitor:
             self._usual_score += step * (score - self._usual_score)
         if self.state is TargetState.TRACKING and not self._doubtful:
             self._believed_box = box
-        self._widen(image_size)
+        self.look = self._next_look(seen, bool(implausible), image_size)
         return self.state
 
     def _decide(self) -> None:
@@ -169,14 +183,21 @@ class TargetMonitor:
         if self._unseen >= self.settings.lost_after:
             self.state = TargetState.LOST
 
-    def _widen(self, image_size: tuple[int, int]) -> None:
-        if self.state is TargetState.TRACKING:
-            self._scale = 1.0
-            return
+    def _next_look(self, seen: bool, implausible: bool, image_size: tuple[int, int]) -> Look:
+        tracking = self.state is TargetState.TRACKING
+        if tracking:
+            self._reach = 1.0
+        if self._believable or (seen and not implausible and not tracking):
+            return Look(self._candidate)
+        if seen or self._unseen < self.settings.uncertain_after - 1:
+            return Look(self._believed_box)
         usual_side = self._search_factor * math.sqrt(self._believed_box.area)
         everything = 2.0 * max(image_size) / usual_side  # covers the image from any place in it
         limit = max(1.0, min(self.settings.max_search_scale, everything))
-        self._scale = min(self._scale * self.settings.search_growth, limit)
+        if self._reach >= limit:  # what is near again: it would be small in the widest one
+            self._reach = 1.0
+        self._reach = min(self._reach * self.settings.search_growth, limit)
+        return Look(self._believed_box, self._reach, overview=True)
 
     def _wreck(self, box: Box, image_size: tuple[int, int]) -> str:
         """Why this cannot be the box of anything."""

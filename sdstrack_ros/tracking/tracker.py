@@ -6,7 +6,7 @@
 
 As in the published tracker the template is not renewed and there is no motion model. Where the weights
 bring a calibration (or `settings` are given), a doubted target is held at its last believed place and
-looked for in a widening region; and since the size of the target is known in its first frame, what the
+looked for around it; and since the size of the target is known in its first frame, what the
 network makes of it there corrects its later judgements, which the box follows at the calibrated rate.
 Without, the box is the network's, as published.
 """
@@ -28,7 +28,7 @@ from ..sensing.appearance import appearance_for
 from ..types import Box, Image, Modality, Mode, TargetState
 from .crops import checked_box, clip, crop, hann_window, normalise
 from .streams import Pair, observe, stand_in
-from .target import TargetMonitor, TargetSettings
+from .target import Look, TargetMonitor, TargetSettings
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Tracker:
         self.missing = stand_in(missing)
         self._device = next(model.parameters()).device
         self._window = hann_window(config.search_grid).to(self._device)
+        self._no_window = torch.ones_like(self._window)
         self._template = torch.empty(0)
         self._template_pair = Pair(None, None)
         self._earlier = Pair(None, None)
@@ -92,7 +93,7 @@ class Tracker:
         appearance = appearance_for(self.modality)
         pair, size = observe(rgb, x, appearance, None)
         box = checked_box(box, *size)
-        template, _ = self._look(
+        template, _ = self._crops(
             pair, box, self.model.config.template_factor, self.model.config.template_size
         )
         self._appearance, self._size = appearance, size
@@ -116,10 +117,8 @@ class Tracker:
         if fresh == Mode.BLIND:
             return self._blind()
         seen = pair.filled_from(self._earlier) if self.missing == 'last' else pair
-        around, factor = self.box, self.model.config.search_factor
-        if self._reacquires:
-            around, factor = self._monitor.search_box, factor * self._monitor.search_scale
-        box, score, raw_score = self._locate(seen, around, factor)
+        look = self._monitor.look if self._reacquires else Look(self.box)
+        box, score, raw_score = self._locate(seen, look)
         state = self._monitor.update(score, box, self._size)
         held = self._reacquires and state is not TargetState.TRACKING
         self.box = self._monitor.box if held else box
@@ -137,10 +136,11 @@ class Tracker:
         assert self.box is not None
         return TrackResult(self.box, 0.0, 0.0, Mode.BLIND, self.state, True, 'no stream to go by')
 
-    def _locate(self, seen: Pair, around: Box, factor: float) -> tuple[Box, float, float]:
+    def _locate(self, seen: Pair, look: Look) -> tuple[Box, float, float]:
         """Box, windowed and raw score."""
         assert self._size is not None
-        found, score, raw_score = self._network_box(seen, around, factor)
+        around = look.box
+        found, score, raw_score = self._network_box(seen, look)
         if found is None:
             return around, 0.0, 0.0
         if self._size_rate is not None:
@@ -164,34 +164,35 @@ class Tracker:
         if known.mode != streams:
             return 1.0, 1.0
         if streams not in self._size_bias:
-            found, _, _ = self._network_box(known, box, self.model.config.search_factor)
+            found, _, _ = self._network_box(known, Look(box))
             sighted = found is not None and box.contains(found.center)
             self._size_bias[streams] = (found.w / box.w, found.h / box.h) if found and sighted else (1.0, 1.0)
         return self._size_bias[streams]
 
-    def _network_box(self, seen: Pair, around: Box, factor: float) -> tuple[Box | None, float, float]:
+    def _network_box(self, seen: Pair, look: Look) -> tuple[Box | None, float, float]:
         """What the network says, windowed and raw score; None where that is not a number."""
-        size = self.model.config.search_size
+        size, factor = self.model.config.search_size, self.model.config.search_factor * look.scale
         mode = Mode.FUSED if self.missing in ('zero', 'copy') else (seen & self._template_pair).mode
-        search, resize = self._look(seen, around, factor, size)
+        search, resize = self._crops(seen, look.box, factor, size)
         masks = self._absent(seen) if self.missing == 'zero' else None
         with torch.inference_mode():
             out = self.model(self._template, search, mode=mode, token_masks=masks)
-            cx, cy, w, h, score, raw_score = self._answer(out, resize).tolist()
+            window = self._no_window if look.overview else self._window
+            cx, cy, w, h, score, raw_score = self._answer(out, window, resize).tolist()
         if not all(map(math.isfinite, (cx, cy, w, h, score))):
             return None, 0.0, 0.0
         half = 0.5 * size / resize
-        px, py = around.center
+        px, py = look.box.center
         return Box.from_center(cx + (px - half), cy + (py - half), w, h), score, raw_score
 
-    def _answer(self, out: TrackerOutput, resize: float) -> Tensor:
+    def _answer(self, out: TrackerOutput, window: Tensor, resize: float) -> Tensor:
         """Centre and size in px of the search region, windowed and raw score: one tensor, one transfer."""
-        windowed = self._window * out.score_map
+        windowed = window * out.score_map
         boxes, _ = decode(windowed, out.size_map, out.offset_map)
         pixels = boxes.view(4) * self.model.config.search_size / resize
         return torch.cat((pixels, windowed.amax().view(1), out.score_map.amax().view(1)))
 
-    def _look(self, pair: Pair, box: Box, factor: float, size: int) -> tuple[Tensor, float]:
+    def _crops(self, pair: Pair, box: Box, factor: float, size: int) -> tuple[Tensor, float]:
         """Network input (1,6,size,size) about the box, and its pixels per pixel of the image."""
         patches: list[npt.NDArray[np.uint8] | None] = []
         resize = 1.0
@@ -226,7 +227,7 @@ class Tracker:
         assert self.box is not None
         if pair.mode != Mode.FUSED:
             return
-        template, _ = self._look(pair, self.box, config.template_factor, config.template_size)
+        template, _ = self._crops(pair, self.box, config.template_factor, config.template_size)
         half = slice(0, 3) if known.rgb is None else slice(3, 6)
         self._template[:, half] = template[:, half]
         self._template_pair = known.filled_from(pair)

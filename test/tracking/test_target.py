@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from sdstrack_ros.errors import SettingError
 from sdstrack_ros.model.config import Calibration
-from sdstrack_ros.tracking.target import TargetMonitor, TargetSettings
+from sdstrack_ros.tracking.target import Look, TargetMonitor, TargetSettings
 from sdstrack_ros.types import Box, TargetState
 
 SIZE = (640, 480)
@@ -125,40 +124,64 @@ def test_a_target_that_grows_steadily_is_believed() -> None:
         assert monitor.update(0.9, Box.from_center(320.0, 240.0, side, side), SIZE) is TRACKING
 
 
-def test_the_search_widens_at_a_bounded_rate_and_narrows_at_once() -> None:
+def look_again(monitor: TargetMonitor, score: float = 0.0, box: Box = BOX) -> Look:
+    monitor.update(score, box, SIZE)
+    return monitor.look
+
+
+def test_overviews_and_close_looks_take_turns_while_the_target_is_not_seen() -> None:
+    """Each overview is wider than the last, up to the limit, and then near again."""
+    monitor, there = started(), Box(500.0, 100.0, 60.0, 20.0)
+    assert monitor.look == Look(BOX)
+    assert look_again(monitor) == Look(BOX), 'one frame of noise does not send it looking elsewhere'
+    for scale in (2.5, 4.0, 2.5):
+        assert look_again(monitor) == Look(BOX, scale, overview=True)
+        assert look_again(monitor, 0.1, there) == Look(Box(510.0, 90.0, 40.0, 40.0)), (
+            'its size is not trusted'
+        )
+    assert monitor.box == BOX
+
+
+def test_an_overview_convinces_nobody() -> None:
     monitor = started()
-    scales = []
-    for _ in range(60):
-        feed(monitor, 0.0)
-        scales.append(monitor.search_scale)
-    assert scales[:3] == [1.0, 1.0, 1.1]
-    assert all(1.0 <= after / before <= 1.1 + 1e-9 for before, after in pairwise(scales))
-    assert scales[-1] == TargetSettings().max_search_scale
-    assert monitor.search_box == BOX
-
-    found = Box(500.0, 100.0, 40.0, 40.0)
-    feed(monitor, 0.9, 0.9, box=found)  # a jump first, then it agrees with itself
-    assert (monitor.state, monitor.search_box, monitor.search_scale) == (LOST, found, 1.0)
-    feed(monitor, 0.9, box=found)
-    assert (monitor.state, monitor.box, monitor.search_scale) == (TRACKING, found, 1.0)
+    feed(monitor, 0.0, 0.0)
+    while monitor.state is not LOST:
+        score = 0.95 if monitor.look.overview else 0.0
+        monitor.update(score, BOX, SIZE)
+    assert monitor.reason
 
 
-def test_a_candidate_that_fails_sends_the_search_back_to_the_last_place_and_width() -> None:
-    monitor = started()
-    feed(monitor, *[0.0] * 30)
-    width = monitor.search_scale
-    found = Box(500.0, 100.0, 40.0, 40.0)
-    feed(monitor, 0.9, 0.9, box=found)
-    feed(monitor, 0.1, box=found)
-    assert monitor.search_box == BOX
-    assert monitor.search_scale >= width
+def test_a_target_that_jumped_is_back_after_two_frames_an_overview_and_two_close_looks() -> None:
+    monitor, there = started(), Box(500.0, 100.0, 40.0, 40.0)
+    feed(monitor, 0.9)
+    states = feed(monitor, 0.1, 0.1) + feed(monitor, 0.3, 0.9, 0.9, box=there)
+    assert states == [TRACKING, TRACKING, UNCERTAIN, UNCERTAIN, TRACKING]
+    assert (monitor.box, monitor.look) == (there, Look(there))
 
 
-def test_a_large_target_is_never_searched_wider_than_the_image() -> None:
+def test_what_is_seen_but_doubted_is_looked_at_again() -> None:
+    monitor, there = started(), BOX._replace(x=320.0)
+    feed(monitor, *[0.3] * 3)
+    assert look_again(monitor, 0.3, there) == Look(there)
+    assert monitor.box == BOX
+
+
+def test_a_candidate_that_fails_sends_the_search_back_to_the_last_place() -> None:
+    monitor, there = started(), Box(500.0, 100.0, 40.0, 40.0)
+    feed(monitor, 0.0, 0.0)
+    feed(monitor, 0.2, 0.9, box=there)
+    assert monitor.look == Look(there)
+    assert look_again(monitor, 0.1, there) == Look(BOX)
+    assert look_again(monitor, 0.1, there) == Look(BOX, 4.0, overview=True)
+
+
+def test_an_overview_never_reaches_farther_than_the_image() -> None:
     monitor = TargetMonitor()
-    monitor.start(Box(100.0, 100.0, 300.0, 300.0))
-    feed(monitor, *[0.0] * 60)
-    assert monitor.search_scale == pytest.approx(2 * 640 / (4 * 300))
+    large = Box(100.0, 100.0, 300.0, 300.0)
+    monitor.start(large)
+    feed(monitor, 0.0, 0.0, box=large)
+    assert monitor.look.overview
+    assert monitor.look.scale == pytest.approx(2 * 640 / (4 * 300))
 
 
 def test_limits_come_from_the_weights() -> None:
@@ -190,9 +213,9 @@ def test_whatever_comes_the_search_stays_usable(frames: list[tuple[float, tuple[
     states = [TRACKING]
     for score, box in frames:
         states.append(monitor.update(score, Box.of(box), SIZE))
-        assert 1.0 <= monitor.search_scale <= 4.0
-        assert monitor.search_box.is_finite
-        assert min(monitor.search_box.w, monitor.search_box.h) >= 3.0
+        assert 1.0 <= monitor.look.scale <= 4.0
+        assert monitor.look.box.is_finite
+        assert min(monitor.look.box.w, monitor.look.box.h) >= 3.0
         assert monitor.box.is_finite
     # A state holds for at least two frames before it worsens from TRACKING or heals.
     for before, now, after in zip(states, states[1:], states[2:], strict=False):

@@ -142,7 +142,7 @@ def test_missing_template_half_is_not_taken_when_unsure(frames):
     assert not tracker.template_complete
 
 
-def test_doubted_target_is_held_and_the_search_widens(frames):
+def test_doubted_target_is_held_and_looked_for_farther_away(frames):
     model = small_model(HOPELESS)
     calls = count_calls(model)
     tracker = Tracker(model, 'depth')
@@ -155,7 +155,24 @@ def test_doubted_target_is_held_and_the_search_widens(frames):
     assert results[-1].reason
     outside = [(call['search'][0, 0] == call['search'][0, 0].min()).float().mean().item() for call in calls]
     assert outside[0] < 0.05, 'the usual search region lies within the image'
-    assert outside[-1] > 0.1, 'the widened one reaches beyond'
+    assert max(outside) > 0.1, 'an overview reaches beyond'
+
+
+def test_in_an_overview_every_place_is_as_likely(frames):
+    """The network's peak lies near a corner; the window would leave little of it."""
+    model = small_model(HOPELESS)
+
+    def answer(_module, _images, out):
+        score = torch.full_like(out.score_map, 0.01)
+        score[..., 0, 1] = 0.6
+        return out._replace(score_map=score)
+
+    model.register_forward_hook(answer)
+    tracker = Tracker(model, 'depth')
+    tracker.init(*frames[0], BOX)
+    results = [tracker.track(*frames[0]) for _ in range(4)]
+    assert [result.score == pytest.approx(0.6) for result in results] == [False, False, True, False]
+    assert results[2].raw_score == results[2].score
 
 
 def test_uncalibrated_weights_follow_the_network(frames):

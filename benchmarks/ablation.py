@@ -5,8 +5,8 @@
 Both start from the same foundation and the same fresh adapters and learn from the same pairs, of depth, heat
 and events in turn: one with the objective of `train-nano`, the other with its box loss of the unmasked path
 alone. Prints, as a Markdown table, the mean IoU on fresh pairs with both sensors, with one stream alone (as
-the tracker runs when a sensor is down), with zeros in the place of one (as in the paper), and with half of the
-patches of each gone. A run that was stopped goes on.
+the tracker runs when a sensor is down), with zeros in the place of one (as in the paper), and with half of
+the patches of each gone. A run that was stopped goes on.
 """
 
 from __future__ import annotations

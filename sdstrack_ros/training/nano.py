@@ -56,7 +56,9 @@ class NanoSettings:
     foundation_minutes: float = setting(9.0, 'time of the foundation, min', minimum=0.0)
     foundation_lr: float = setting(1.5e-3, 'highest learning rate of the foundation', minimum=0.0)
     shared_minutes: float = setting(6.0, 'time of the adapters on all modalities in turn, min', minimum=0.0)
-    adapter_minutes: float = setting(4.0, 'time of each modality after that, min', minimum=0.0)
+    adapter_minutes: float = setting(
+        4.0, 'time of each modality after that, min; 0: they stay as they are', minimum=0.0
+    )
     adapter_lr: float = setting(1e-3, 'highest learning rate of the adapters', minimum=0.0)
     strange_colours: float = setting(
         0.12, 'share of foundation pairs seen as depth or thermal pictures', minimum=0.0, maximum=1.0
@@ -196,12 +198,14 @@ def make_nano(
 ) -> None:
     """The whole recipe: `nano_foundation` and `nano_<modality>` as float16 safetensors in `out`.
 
-    start: a foundation of an earlier run, to go on from instead of from nothing. resume: stages that are
-    done are kept, the one that was stopped goes on.
+    start: a folder with the weights of an earlier run, to go on from instead of from nothing; each modality
+    then goes on from its own adapters, and there is no shared stage. resume: stages that are done are kept,
+    the one that was stopped goes on.
     """
 
     def stage(name: str, work: Callable[[Path], None]) -> None:
         folder = out / name
+        folder.mkdir(parents=True, exist_ok=True)
         if not (resume and (folder / 'done').exists()):
             work(folder)
             (folder / 'done').touch()
@@ -212,7 +216,7 @@ def make_nano(
             model = SDSTrack(config)
             initialise_foundation(model)
         else:
-            model = SDSTrack.from_foundation(start)
+            model = SDSTrack.from_foundation(start / FOUNDATION)
         train_foundation(model.to(library.device), library, settings, folder, resume=resume)
         model.save(out / FOUNDATION, 'foundation', half=True)
 
@@ -224,13 +228,22 @@ def make_nano(
         train_adapters(model, modalities, library, settings, settings.shared_minutes, folder, resume=resume)
 
     def learn_one(modality: Modality, folder: Path) -> None:
-        model = SDSTrack.from_checkpoint(out / 'shared' / MODEL_FILE, library.device)
-        train_adapters(model, (modality,), library, settings, settings.adapter_minutes, folder, resume=resume)
+        name = f'nano_{modality.value}.safetensors'
+        if start is None:
+            model = SDSTrack.from_checkpoint(out / 'shared' / MODEL_FILE, library.device)
+        else:
+            model = SDSTrack.from_foundation(out / FOUNDATION)
+            model.load_adapters(start / name)
+            model.to(library.device)
+        if settings.adapter_minutes > 0:
+            minutes = settings.adapter_minutes
+            train_adapters(model, (modality,), library, settings, minutes, folder, resume=resume)
         limits = calibrated(model, modality, library, settings.seed + 2)
         model.config = replace(model.config, calibration=limits)
-        model.save(out / f'nano_{modality.value}.safetensors', 'adapters', half=True)
+        model.save(out / name, 'adapters', half=True)
 
     stage('foundation', learn_rgb)
-    stage('shared', learn_all)
+    if start is None:
+        stage('shared', learn_all)
     for modality in Modality:
         stage(modality.value, partial(learn_one, modality))

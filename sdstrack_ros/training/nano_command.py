@@ -22,7 +22,8 @@ def train_nano(
     ] = None,
     out: Annotated[Path, typer.Option(help='folder for weights, logs and state')] = Path('out/nano'),
     start: Annotated[
-        Path | None, typer.Option(help='a nano_foundation.safetensors to go on from, instead of from nothing')
+        Path | None,
+        typer.Option(help='folder with the weights of an earlier run to go on from, instead of from nothing'),
     ] = None,
     resume: Annotated[bool, typer.Option(help='go on where the run in OUT was stopped')] = False,
     batch: Annotated[int | None, typer.Option(help='pairs of a step; 512 by default, 32 suit a CPU')] = None,

@@ -78,23 +78,31 @@ def test_foundation_learns_without_ever_reading_x(library) -> None:
     assert torch.isfinite(loss.total)
 
 
-def test_a_foundation_can_go_on_from_an_earlier_one(library, tmp_path) -> None:
+def test_a_run_can_go_on_from_an_earlier_one(library, tmp_path) -> None:
     settings = nano.NanoSettings(
         batch=4,
         foundation_minutes=0.002,
         foundation_lr=0.0,
-        shared_minutes=0.002,
-        adapter_minutes=0.002,
+        adapter_minutes=0.0,
         precision='fp32',
         compile=False,
     )
+    start, out = tmp_path / 'start', tmp_path / 'out'
+    start.mkdir()
     torch.manual_seed(7)
     earlier = SDSTrack(TINY)
-    earlier.save(tmp_path / 'earlier.safetensors', 'foundation')
-    nano.make_nano(library, settings, tmp_path / 'out', start=tmp_path / 'earlier.safetensors')
-    gone_on = SDSTrack.from_foundation(tmp_path / 'out' / 'nano_foundation.safetensors')
-    key = 'backbone.blocks.0.attn.qkv.weight'
-    torch.testing.assert_close(gone_on.state_dict()[key], earlier.state_dict()[key], atol=1e-3, rtol=1e-2)
+    earlier.save(start / 'nano_foundation.safetensors', 'foundation')
+    for modality in Modality:
+        earlier.save(start / f'nano_{modality.value}.safetensors', 'adapters')
+    nano.make_nano(library, settings, out, start=start)
+    gone_on = SDSTrack.from_foundation(out / 'nano_foundation.safetensors')
+    gone_on.load_adapters(out / 'nano_event.safetensors')
+    for key in ('attn.qkv.weight', 'Space_X_DTE_Adapter.D_fc1.weight'):
+        key = f'backbone.blocks.0.{key}'
+        torch.testing.assert_close(
+            gone_on.state_dict()[key], earlier.state_dict()[key], atol=1e-3, rtol=1e-2, msg=key
+        )
+    assert not (out / 'shared').exists()
 
 
 def test_modalities_take_turns_where_they_were_left(library) -> None:

@@ -145,13 +145,7 @@ class TargetMonitor:
             raise RuntimeError('no target: call start first')
         wreck = self._wreck(box, image_size)
         if self.look.overview:
-            self._doubtful, self._unseen, self._believable = self._doubtful + 1, self._unseen + 1, 0
-            self._decide()  # for the reason that the last close look gave
-            usual = self._believed_box
-            if not wreck:
-                self._candidate = Box.from_center(*box.center, usual.w, usual.h)
-            self.look = Look(usual if wreck else self._candidate)
-            return self.state
+            return self._close_in_on(box.center, bool(wreck))
         implausible = wreck or self._implausible(box, image_size)
         seen = not wreck and score >= self.settings.lost  # NaN is not seen
         certain = score >= self._doubted_score
@@ -172,6 +166,15 @@ class TargetMonitor:
         if self.state is TargetState.TRACKING and not self._doubtful:
             self._believed_box = box
         self.look = self._next_look(seen, bool(implausible), image_size)
+        return self.state
+
+    def _close_in_on(self, place: tuple[float, float], wreck: bool) -> TargetState:
+        """After an overview: one more frame without a sighting, and where to look for one."""
+        self._doubtful, self._unseen, self._believable = self._doubtful + 1, self._unseen + 1, 0
+        self._decide()  # for the reason that the last close look gave
+        usual = self._believed_box
+        self.look = Look(usual if wreck else Box.from_center(*place, usual.w, usual.h))
+        self._candidate = self.look.box
         return self.state
 
     def _decide(self) -> None:

@@ -26,7 +26,7 @@ from sdstrack_ros.simulation.pictures import picture_library
 from sdstrack_ros.training.distillation import SelfDistillation
 from sdstrack_ros.training.loop import MODEL_FILE, TrainSettings, train
 from sdstrack_ros.training.losses import cxcywh_to_xyxy, generalized_iou, xywh_to_xyxy
-from sdstrack_ros.training.nano import NANO_DISTILLATION, RenderedBatches, nano_pairs
+from sdstrack_ros.training.nano import NANO_DISTILLATION, RenderedBatches, nano_pairs, with_fresh_adapters
 from sdstrack_ros.types import Modality, Mode
 
 ARMS = {
@@ -39,8 +39,7 @@ SEED, LR = 11, 1e-3
 
 def trained(foundation: Path, library, arm: str, steps: int, batch: int, out: Path) -> SDSTrack:
     torch.manual_seed(SEED)
-    model = SDSTrack.from_foundation(foundation).to(library.device)
-    model.backbone.patch_embed_multimodal.load_state_dict(model.backbone.patch_embed.state_dict())
+    model = with_fresh_adapters(foundation, library.device)
     model.freeze_foundation()
     settings = TrainSettings(
         steps=steps,

@@ -113,20 +113,19 @@ def box_loss(
     heat = gaussian_heatmap(boxes, score.shape[-1]) * seen[:, None, None]
     truth = xywh_to_xyxy(boxes).clamp(0, 1)
     peak = cxcywh_to_xyxy(decode(score, size, offset)[0].flatten(0, 1))
-    iou = generalized_iou(peak, truth)[1].detach()
-    if cells == 'peak':
-        predicted, wanted, weight = peak, truth, seen
-    else:
+    giou, iou = generalized_iou(peak, truth)
+    predicted, wanted, weight = peak, truth, seen
+    if cells == 'centre':
         every = cxcywh_to_xyxy(boxes_of_cells(size, offset))
         predicted, wanted = every.flatten(0, 2), truth[:, None, None].expand_as(every).flatten(0, 2)
         weight = (_about_centre(boxes, score.shape[-1]) * seen[:, None, None]).flatten()
-    giou, _ = generalized_iou(predicted, wanted)
+        giou, _ = generalized_iou(predicted, wanted)
     share = weight / weight.sum().clamp(min=1)
     return BoxTerms(
         giou=((1 - giou) * share).sum(),
         l1=((predicted - wanted).abs().mean(dim=1) * share).sum(),
         focal=focal_loss(score.squeeze(1), heat),
-        iou=(iou * seen).sum() / seen.sum().clamp(min=1),
+        iou=(iou.detach() * seen).sum() / seen.sum().clamp(min=1),
     )
 
 

@@ -71,7 +71,7 @@ class NanoSettings:
         check(self)
 
 
-# What made the weights that ship; against the paper: compared tokens are those of the same patch, the fine
+# Against the paper: compared tokens are those of the same patch, the fine
 # path is the teacher alone, whole sensors go missing, and boxes are learnt where the target is.
 NANO_DISTILLATION = DistillationSettings(
     align_tokens=True, stop_gradient=True, sensor_dropout=0.3, single_sensor=0.3, cells='centre'
@@ -157,6 +157,13 @@ def train_foundation(
     train(model, groups, batches, rgb_objective, run, out, SDSTrack.save, resume=resume)
 
 
+def with_fresh_adapters(foundation: Path, device: torch.device) -> SDSTrack:
+    """What adapters start from: the foundation of this file, the X patch embedding a copy of RGB's."""
+    model = SDSTrack.from_foundation(foundation).to(device)
+    model.backbone.patch_embed_multimodal.load_state_dict(model.backbone.patch_embed.state_dict())
+    return model
+
+
 def train_adapters(
     model: SDSTrack,
     modalities: tuple[Modality, ...],
@@ -222,8 +229,7 @@ def make_nano(
 
     def learn_all(folder: Path) -> None:
         # from the file that ships, so that the adapters learn on the very weights they will run on
-        model = SDSTrack.from_foundation(out / FOUNDATION).to(library.device)
-        model.backbone.patch_embed_multimodal.load_state_dict(model.backbone.patch_embed.state_dict())
+        model = with_fresh_adapters(out / FOUNDATION, library.device)
         modalities = tuple(Modality)
         train_adapters(model, modalities, library, settings, settings.shared_minutes, folder, resume=resume)
 

@@ -35,12 +35,14 @@ def test_constants_of_the_messages_are_those_of_the_code(message, states):
     [
         (
             TrackedBox,
-            'header target_id state held center_x center_y size_x size_y score mode has_position position',
+            'header target_id state held center_x center_y size_x size_y score mode inference_time '
+            'has_position position',
         ),
         (SensorHealth, 'name topic state rate age received matched alone late dropped invalid reason'),
         (
             TrackerHealth,
-            'header level mode target_state message rgb x output_rate latency_p50 latency_p95 model device',
+            'header level mode target_state message rgb x output_rate latency_p50 latency_p95 '
+            'inference_p50 inference_p95 model device',
         ),
         (SetTarget.Request, 'header center_x center_y size_x size_y'),
         (SetTarget.Response, 'accepted target_id message'),

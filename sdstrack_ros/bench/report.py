@@ -21,6 +21,7 @@ _PLAIN: dict[str, Any] = {
     'title_justify': 'left',
     'header_style': 'dim',
 }
+_NODE_WORDS = {'latency': 'in all', 'inference': 'the tracker itself', 'around': 'around the tracker'}
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ class Measurements:
                 'device': node.device,
                 'frames': node.frames,
                 'answered': node.answered,
-                **{f'{name}_ms': value * 1e3 for name, value in asdict(node.latency).items()},
+                **{
+                    f'{span}_{name}_ms': value * 1e3
+                    for span, times in node.spans.items()
+                    for name, value in asdict(times).items()
+                },
             },
         }
 
@@ -95,11 +100,8 @@ def show(console: Console, found: Measurements) -> None:
     console.print(_part_table(found.parts))
     node = found.node
     if node is not None:
-        times = ', '.join(f'{name} {value * 1e3:.1f}' for name, value in asdict(node.latency).items())
-        console.print(
-            f'node over DDS: {node.answered} of {node.frames} frames answered by {node.model} on '
-            f'{node.device}; ms from frame sent to box received: {times}'
-        )
+        console.print()
+        console.print(_node_table(node))
 
 
 def _network_table(found: Measurements) -> Table:
@@ -126,6 +128,19 @@ def _part_table(rows: list[PartRow]) -> Table:
         table.add_column(column, justify='right')
     for row in rows:
         table.add_row(f'{row.width}x{row.height}', row.part, *_cells(row.times))
+    return table
+
+
+def _node_table(node: NodeRow) -> Table:
+    title = (
+        f'Node over DDS: {node.answered} of {node.frames} frames answered by {node.model} on {node.device}; '
+        f'ms from frame sent to box received'
+    )
+    table = Table('time', title=title, **_PLAIN)
+    for column in ('p50', 'p95', 'p99'):
+        table.add_column(column, justify='right')
+    for span, times in node.spans.items():
+        table.add_row(_NODE_WORDS[span], *(f'{value * 1e3:.1f}' for value in asdict(times).values()))
     return table
 
 

@@ -20,13 +20,23 @@ SIZE = (640, 480)
 
 @dataclass(frozen=True)
 class NodeRow:
-    """latency: from a frame's sending to its box's receipt, s. answered: of `frames` RGB frames."""
+    """Times of the frames that were answered, s. answered: of `frames` RGB frames.
+
+    latency: from a frame's sending to its box's receipt. inference: what of it the tracker itself took.
+    around: the rest, frame by frame: the way there and back, pairing, and waiting for the frame before.
+    """
 
     model: str
     device: str
     frames: int
     answered: int
     latency: Latency
+    inference: Latency
+    around: Latency
+
+    @property
+    def spans(self) -> dict[str, Latency]:
+        return {'latency': self.latency, 'inference': self.inference, 'around': self.around}
 
 
 def measure_node(modality: Modality, frames: int, parameters: dict[str, object]) -> NodeRow:
@@ -46,7 +56,9 @@ def measure_node(modality: Modality, frames: int, parameters: dict[str, object])
             Path(folder, 'node.log'),
             parameters=parameters,
         )
-    times = latency(replayed.result.latency[1:])
-    if times is None:
+    # the first one is the target's own, and nobody looks for it
+    whole, own = replayed.result.latency[1:], replayed.inference[1:]
+    times = [found for span in (whole, own, whole - own) if (found := latency(span)) is not None]
+    if not times:
         raise NodeError('the node answered no frame')
-    return NodeRow(replayed.model, replayed.device, replayed.frames, replayed.answered, times)
+    return NodeRow(replayed.model, replayed.device, replayed.frames, replayed.answered, *times)

@@ -26,7 +26,7 @@ _COLORS = {
 }
 
 
-def box_message(header: Header, estimate: Estimate) -> TrackedBox:
+def box_message(header: Header, estimate: Estimate, inference_ns: int) -> TrackedBox:
     message = TrackedBox(
         header=header,
         target_id=estimate.target_id,
@@ -34,6 +34,7 @@ def box_message(header: Header, estimate: Estimate) -> TrackedBox:
         held=estimate.held,
         score=float(estimate.score),
         mode=int(estimate.mode),
+        inference_time=inference_ns / 1e9,
     )
     if estimate.box is not None:
         message.center_x, message.center_y = estimate.box.center
@@ -62,14 +63,17 @@ class AnswerPublishers:
             ImageMsg, 'debug_image', 1, qos_overriding_options=overridable
         )
 
-    def publish(self, observation: Observation, estimate: Estimate) -> None:
-        """Tell of one observation; of one without frames under the header of the last that had some."""
+    def publish(self, observation: Observation, estimate: Estimate, inference_ns: int) -> None:
+        """Tell of one observation; of one without frames under the header of the last that had some.
+
+        inference_ns: what the tracker itself took for it.
+        """
         if observation.mode is not Mode.BLIND:
             self._lead = observation.lead
         if self._lead is None:
             return
         header = header_of(self._lead)
-        self._bbox.publish(box_message(header, estimate))
+        self._bbox.publish(box_message(header, estimate, inference_ns))
         if self._detections is not None:
             self._detections.publish(detections_message(header, estimate))
         if self._debug_image.get_subscription_count() > 0:

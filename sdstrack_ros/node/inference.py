@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from ..types import Box, Mode, Observation, TargetState
 from .history import History
 from .worker import LatestWorker
 
-Answer = Callable[[Observation, Estimate], None]
+Answer = Callable[[Observation, Estimate, int], None]
 
 
 @dataclass
@@ -42,8 +43,9 @@ class _Wish:
 class Inference:
     """Every target is a session of its own, so setting one neither waits for a frame in work nor disturbs it.
 
-    make_session: a new session. answer: called in the worker's thread, once per processed observation, never
-    with the answer of a target that has been replaced. complain: told what went wrong, maybe for every frame.
+    make_session: a new session. answer: called in the worker's thread, once per processed observation, with
+    the time that finding it took, ns; never with the answer of a target that has been replaced. complain:
+    told what went wrong, maybe for every frame.
     """
 
     def __init__(
@@ -164,13 +166,15 @@ class Inference:
             blind = observation.mode is Mode.BLIND
             if target is not None and not blind and observation.lead.stamp_ns < target.start_ns:
                 return  # from before the target's first frame
+            began = time.perf_counter_ns()
             estimate = self._estimate(target, observation)
+            took = time.perf_counter_ns() - began
             with self._lock:
                 if self._target is not target:
                     continue  # what was found belongs to a target that nobody wants any more
                 last, self._last = self._last, estimate
                 if not blind or last is None or _told(last) != _told(estimate):
-                    self._answer(observation, estimate)
+                    self._answer(observation, estimate, took)
                 return
 
     def _estimate(self, target: _Target | None, observation: Observation) -> Estimate:

@@ -109,10 +109,10 @@ class Pipeline:
         is_depth = settings.modality == Modality.DEPTH.value
         return TargetSession(tracker, settings.target, self._camera.locate if is_depth else None)
 
-    def _answer(self, observation: Observation, estimate: Estimate) -> None:
-        self._answers.publish(observation, estimate)
+    def _answer(self, observation: Observation, estimate: Estimate, inference_ns: int) -> None:
+        self._answers.publish(observation, estimate, inference_ns)
         if observation.mode is not Mode.BLIND:
-            self._output.on_output(observation.lead.stamp_ns, self._now())
+            self._output.on_output(observation.lead.stamp_ns, self._now(), inference_ns)
 
     def _complain(self, message: str) -> None:
         self._node.get_logger().error(message, throttle_duration_sec=REPEATED_LOG_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,8 +21,6 @@ _LEVELS = {
     Level.WARN: DiagnosticStatus.WARN,
     Level.ERROR: DiagnosticStatus.ERROR,
 }
-
-_NO_OUTPUT = OutputReport(0.0, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Status:
     mode: Mode = Mode.BLIND
     target: TargetState = TargetState.IDLE
     sensors: tuple[SensorStatus, ...] = ()
-    output: Callable[[], OutputReport] = lambda: _NO_OUTPUT  # percentiles cost: only asked when told
+    output: Callable[[], OutputReport] = OutputReport  # percentiles cost: only asked when told
     skipped: int = 0
     model: str = ''
     device: str = ''
@@ -106,8 +103,10 @@ def health_message(status: Status, output: OutputReport) -> TrackerHealth:
         target_state=int(status.target),
         message=status.message,
         output_rate=output.rate,
-        latency_p50=output.p50,
-        latency_p95=output.p95,
+        latency_p50=output.latency.p50,
+        latency_p95=output.latency.p95,
+        inference_p50=output.inference.p50,
+        inference_p95=output.inference.p95,
         model=status.model,
         device=status.device,
     )
@@ -145,8 +144,10 @@ def diagnostic_statuses(status: Status, output: OutputReport, node_name: str) ->
             mode=status.mode.name,
             target=status.target.name,
             output_rate_hz=f'{output.rate:.2f}',
-            latency_p50_s=f'{output.p50:.4f}',
-            latency_p95_s=f'{output.p95:.4f}',
+            latency_p50_s=f'{output.latency.p50:.4f}',
+            latency_p95_s=f'{output.latency.p95:.4f}',
+            inference_p50_s=f'{output.inference.p50:.4f}',
+            inference_p95_s=f'{output.inference.p95:.4f}',
             frames_skipped=status.skipped,
             model=status.model,
         ),

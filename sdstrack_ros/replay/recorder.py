@@ -137,6 +137,12 @@ def positions_of(stamps: npt.NDArray[np.int64], answers: dict[int, Heard]) -> Fl
     return np.array(rows, dtype=np.float64)
 
 
+def inference_times_of(stamps: npt.NDArray[np.int64], answers: dict[int, Heard]) -> FloatArray:
+    """(T,) s, what the tracker itself took; NaN where a frame was not answered."""
+    heard = [answers.get(int(stamp)) for stamp in stamps]
+    return np.array([each.message.inference_time if each else np.nan for each in heard])
+
+
 def _present(modes: npt.NDArray[np.int64]) -> BoolArray:
     """(T,2) whether RGB and X were used."""
     rgb = np.isin(modes, (int(Mode.FUSED), int(Mode.RGB_ONLY)))

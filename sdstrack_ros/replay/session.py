@@ -15,7 +15,7 @@ from ..share import shared_file
 from ..types import Box
 from .player import Outgoing, Player
 from .process import NodeProcess, own_domain
-from .recorder import HealthHeard, Recorder, positions_of, result_of
+from .recorder import HealthHeard, Recorder, inference_times_of, positions_of, result_of
 from .recording import Recording
 from .station import Station
 
@@ -26,12 +26,14 @@ TRACKER = 'sdstrack over DDS'
 class Replayed:
     """What came of it.
 
-    frames, answered: of RGB, from the one that set the target on. positions (T,3) m, as the rows of `result`.
-    healths: in order. model, device: what the node said it runs.
+    frames, answered: of RGB, from the one that set the target on. positions (T,3) m and inference (T,) s,
+    which is what the tracker itself took, go with the rows of `result`. healths: in order. model, device:
+    what the node said it runs.
     """
 
     result: SequenceResult
     positions: FloatArray
+    inference: FloatArray
     healths: list[HealthHeard]
     frames: int
     answered: int
@@ -98,6 +100,7 @@ def replay_recording(
     return Replayed(
         result=result,
         positions=positions_of(result.stamps_ns, answers),
+        inference=inference_times_of(result.stamps_ns, answers),
         healths=recorder.healths,
         frames=len(after),
         answered=sum(stamp in answers for stamp in after),

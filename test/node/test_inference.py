@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -49,6 +50,7 @@ class Bench:
     def __init__(self, catch_up: int = 10) -> None:
         self.sessions: list[FakeSession] = []
         self.answers: list[tuple[int, Estimate]] = []
+        self.times_ns: list[int] = []
         self.complaints: list[str] = []
         self.on_step: Callable[[Observation], None] = lambda seen: None
         self.inference = Inference(
@@ -59,7 +61,8 @@ class Bench:
         self.sessions.append(FakeSession(lambda seen: self.on_step(seen)))
         return self.sessions[-1]
 
-    def _answer(self, seen: Observation, estimate: Estimate) -> None:
+    def _answer(self, seen: Observation, estimate: Estimate, inference_ns: int) -> None:
+        self.times_ns.append(inference_ns)
         stamp = -1 if seen.mode is Mode.BLIND else seen.lead.stamp_ns
         self.answers.append((stamp, estimate))
 
@@ -94,6 +97,15 @@ def test_every_observation_is_answered_once_and_idle_before_a_target(bench) -> N
     assert [(stamp, e.state) for stamp, e in b.answers] == list(
         zip(ms(33, 66, 100), [TargetState.IDLE, TargetState.IDLE, TargetState.TRACKING], strict=True)
     )
+
+
+def test_the_time_of_the_tracker_comes_with_the_answer(bench) -> None:
+    b = bench()
+    b.see(*ms(33))
+    b.inference.set_target(BOX, 0)
+    b.on_step = lambda seen: time.sleep(0.05)
+    b.see(*ms(66))
+    assert b.times_ns[0] < ms(50)[0] <= b.times_ns[1]
 
 
 def test_a_new_target_invalidates_what_is_in_work(bench) -> None:

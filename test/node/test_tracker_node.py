@@ -282,6 +282,7 @@ def test_health_reports_rate_and_latency_and_is_latched(tester) -> None:
     t = tester().start()
     t.stream_until(lambda: t.healths and t.health.output_rate > 5 and t.health.rgb.matched > 10, 'a rate')
     assert 0 < t.health.latency_p50 <= t.health.latency_p95 < 5
+    assert 0 < t.health.inference_p50 <= t.health.inference_p95 < t.health.latency_p95
     assert (t.health.model, t.health.device) == ('tiny.safetensors', 'cpu')
     late: list[TrackerHealth] = []
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -10,9 +10,9 @@ from contextlib import suppress
 import torch
 import torch.nn.functional as F
 
-from ..evaluation.parallel import available_cores
 from ..evaluation.provenance import provenance
 from ..model.linear import Linear
+from ..model.threads import available_cores
 from .timing import take_turns
 
 # Of the square products whose best rate is the peak; larger ones are no faster.

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ..errors import SettingError
 from ..model.precision import PRECISIONS
+from ..model.threads import available_cores
 from ..types import Box
 from .annotation import first_frame, parse_box, pick_box
 from .bag_topics import TopicChoice
@@ -23,7 +24,6 @@ from .contestants import TrackerSpec, parse_peer
 from .evaluate import SourceOptions, open_sources, parse_conditions, plan, published_results
 from .evaluate import evaluate as run_evaluation
 from .fleet import run_fleet
-from .parallel import available_cores
 from .truth import truth_path, write_truth
 
 INTERRUPTED = 130

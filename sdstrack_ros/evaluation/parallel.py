@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import multiprocessing
-import os
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ import cv2
 import torch
 
 from ..errors import DatasetError, SdstrackError
+from ..model.threads import available_cores
 from .contestants import TrackerSpec
 from .missing import Condition
 from .results import SequenceResult
@@ -124,11 +124,6 @@ def run_jobs(
                 yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def _run_here(jobs: Iterable[Job], on_progress: Callable[[int], None]) -> Iterator[Outcome]:

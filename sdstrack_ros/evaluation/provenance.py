@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import torch
 
+from ..model.threads import available_cores
 from .contestants import TrackerSpec
-from .parallel import available_cores
 
 
 def provenance(trackers: list[TrackerSpec], workers: int) -> dict[str, str]:

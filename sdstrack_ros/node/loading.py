@@ -12,6 +12,7 @@ from ..errors import SettingError
 from ..model import SDSTrack
 from ..model.defaults import load_default
 from ..model.precision import at_precision, compiled
+from ..model.threads import live_threads
 from ..tracking import Tracker
 from ..types import Box
 from .settings import NodeSettings
@@ -29,6 +30,7 @@ class LoadedModel:
 def load_model(settings: NodeSettings) -> LoadedModel:
     """Raises SettingError or CheckpointError, naming the parameter or the file."""
     device = choose_device(settings.device)
+    torch.set_num_threads(live_threads(settings.threads))
     shown = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
     if settings.checkpoint:
         path = Path(settings.checkpoint).expanduser()

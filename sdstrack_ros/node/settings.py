@@ -52,6 +52,11 @@ class NodeSettings:
         'arithmetic of the network: auto (the fastest here of those known to keep the boxes)',
         choices=('auto', *PRECISIONS),
     )
+    threads: int = setting(
+        0,
+        'of the network on the CPU; 0: as many as there are cores, less one for what comes and goes',
+        minimum=0,
+    )
     compile: bool = setting(False, 'compile the network: a minute at start, faster frames on a GPU')
     init_box: str = setting('', 'target to follow from the first frame on: x,y,w,h in pixels; empty: none')
     rgb_transport: str = setting('raw', 'how RGB images come', choices=('raw', 'compressed'))

@@ -25,6 +25,10 @@ from .batch import Loss, TrainingBatch
 from .losses import CELLS, BoxTerms, box_loss
 
 
+RGB_ALONE = 0.25
+"""Share of RGB among steps of a single sensor: no adapter is on its way, and only the last norm learns."""
+
+
 @dataclass(frozen=True)
 class DistillationSettings:
     """What the masked path sees and how much each part counts; the defaults are the published training.
@@ -129,7 +133,7 @@ class SelfDistillation:
             fine = box_loss(output, batch.box, batch.present, settings.cells)
             return Loss(settings.fine_weight * fine.total, path_terms('fine', fine))
         if settings.single_sensor > 0 and torch.rand(()).item() < settings.single_sensor:
-            mode = Mode.RGB_ONLY if torch.rand(()).item() < 0.5 else Mode.X_ONLY
+            mode = Mode.RGB_ONLY if torch.rand(()).item() < RGB_ALONE else Mode.X_ONLY
             return single_sensor_loss(network, batch, mode, settings, keep_rate)
         masks = draw_masks(batch.template.shape[0], self.config, settings, batch.template.device)
         return masked_loss(network, batch, masks, self.config, settings, keep_rate)

@@ -34,11 +34,15 @@ def train(
     sequences: Annotated[
         Path | None, typer.Option(help='file with the names to train on, one a line')
     ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help='file with the names to judge by after every epoch, one a line')
+    ] = None,
     resume: Annotated[bool, typer.Option(help='go on from the state in OUT')] = False,
     epochs: Annotated[int | None, typer.Option(help='published: 15, 40 or 50')] = None,
     lr: Annotated[float | None, typer.Option(help='published: 5e-5 for depth, else 1e-4')] = None,
     batch: Annotated[int | None, typer.Option(help='pairs per process and step; published: 16')] = None,
     samples_per_epoch: Annotated[int | None, typer.Option(help='published: 60000')] = None,
+    validation_pairs: Annotated[int | None, typer.Option(help='after every epoch; published: 10000')] = None,
     keep_rate_until: Annotated[
         int | None, typer.Option(help='epoch at which elimination is as strong as in use; published: 20')
     ] = None,
@@ -66,6 +70,7 @@ def train(
         'lr': lr,
         'batch': batch,
         'samples_per_epoch': samples_per_epoch,
+        'validation_pairs': validation_pairs,
         'keep_rate_until': keep_rate_until,
         'workers': workers,
         'seed': seed,
@@ -79,9 +84,25 @@ def train(
         sensor_dropout=sensor_dropout,
         single_sensor=single_sensor,
     )
-    found = read_sequences(root, dataset, None if sequences is None else _names(sequences))
+    held_out = [] if validation is None else _names(validation)
+    chosen = None if sequences is None else _names(sequences)
+    if twice := sorted(set(chosen or ()) & set(held_out)):
+        raise DatasetError(
+            f'{validation}: {", ".join(twice)} of it stand in {sequences} too; take them out of one'
+        )
+    found = [each for each in read_sequences(root, dataset, chosen) if each.folder.name not in held_out]
+    judges = read_sequences(root, dataset, held_out) if held_out else ()
     with training_device(device) as where:
-        train_paper(recipe, found, foundation, out, device=where, distillation=distillation, resume=resume)
+        train_paper(
+            recipe,
+            found,
+            foundation,
+            out,
+            device=where,
+            distillation=distillation,
+            validation=judges,
+            resume=resume,
+        )
 
 
 @contextmanager

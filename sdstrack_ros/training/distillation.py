@@ -24,7 +24,6 @@ from ..types import Mode
 from .batch import Loss, TrainingBatch
 from .losses import CELLS, BoxTerms, box_loss
 
-
 RGB_ALONE = 0.25
 """Share of RGB among steps of a single sensor: no adapter is on its way, and only the last norm learns."""
 

@@ -33,6 +33,7 @@ Model = TypeVar('Model', bound=nn.Module)
 BatchSource = Callable[[int], Iterator[TrainingBatch]]
 
 STATE_FILE, MODEL_FILE, LOG_FILE = 'state.pt', 'model.safetensors', 'log.csv'
+VALIDATION_FILE = 'validation.csv'
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ def train(
     out: Path,
     save_model: Callable[[Model, Path], None],
     *,
+    validate: Callable[[nn.Module, int], dict[str, float]] | None = None,
     resume: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, float]:
     """Train `model` in place; the last row of the log comes back.
 
-    groups: optimiser groups with their `lr`. save_model writes the weights to ship to a path.
+    groups: optimiser groups with their `lr`. save_model writes the weights to ship to a path. validate:
+    called after each epoch with these weights and the epoch, gives a row of validation.csv.
     Files in `out`: log.csv, model.safetensors (the averaged weights with `ema_decay`), state.pt to resume.
     Under torch.distributed (initialised by the caller) gradients are averaged over the processes, and the
     first one writes the files. With `ema_decay`, `model` holds the averaged weights at the end.
@@ -143,6 +146,7 @@ def train(
     step_module.train()
 
     log = CsvLog(out / LOG_FILE, first) if rank == 0 else None
+    validation_log = CsvLog(out / VALIDATION_FILE, first) if rank == 0 and validate is not None else None
     line = ProgressLine() if rank == 0 else None
     source = batches(first)
     started = clock()
@@ -151,12 +155,13 @@ def train(
     since, since_step = before, first
     step, share = first, settings.share_done(first, before)
 
+    shipped = model if average is None else cast(Model, average.module)
+
     def save(seconds: float) -> None:
         random = random_state()
         if rank == 0:
             save_state(out / STATE_FILE, step, seconds, model, optimizers, average, random)
-            best = model if average is None else cast(Model, average.module)
-            save_model(best, out / MODEL_FILE)
+            save_model(shipped, out / MODEL_FILE)
 
     try:
         while share < 1.0:
@@ -206,6 +211,12 @@ def train(
                     log.write(row)
                     line.show(share, seconds, row)
                 sums, since, since_step = {}, seconds, step
+            if validate is not None and step % settings.steps_per_epoch == 0:
+                epoch = step // settings.steps_per_epoch
+                judged = {'step': step, 'epoch': epoch, **validate(shipped, epoch)}
+                if validation_log is not None and line is not None:
+                    validation_log.write(judged)
+                    line.tell(f'validation after epoch {epoch}', judged)
             if step % settings.checkpoint_every == 0 and share < 1.0:
                 save(seconds)
     finally:

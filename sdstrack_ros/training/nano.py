@@ -71,9 +71,9 @@ class NanoSettings:
         check(self)
 
 
-# Against the paper: compared tokens are those of the same patch, the fine path is the teacher alone, boxes are
-# learnt where the target is, whole sensors go missing, and the masked path counts as much as the fine one: on
-# a robot a sensor that is down is no rare case, and with so few steps a small weight teaches nothing.
+# Against the paper: compared tokens are those of the same patch, the fine path is the teacher alone, boxes
+# are learnt where the target is, whole sensors go missing, and the masked path counts as much as the fine
+# one: on a robot a sensor that is down is no rare case, and in few steps a small weight teaches nothing.
 NANO_DISTILLATION = DistillationSettings(
     masked_weight=0.6,
     align_tokens=True,

@@ -57,13 +57,24 @@ class ProgressLine:
     def show(self, share: float, seconds: float, row: Mapping[str, float]) -> None:
         """share: of the whole run that is done; seconds: spent so far; row: what was logged last."""
         left = '?' if share <= 0 else str(timedelta(seconds=round(seconds / share * (1 - share))))
-        numbers = '  '.join(f'{name} {row[name]:.4g}' for name in row if name in SHOWN)
-        text = f'step {row["step"]:.0f}  {numbers}  left {left}'
+        text = f'step {row["step"]:.0f}  {_numbers(row)}  left {left}'
         if self._bar is None:
             print(f'{100 * share:5.1f} %  {text}', flush=True)
         else:
             self._bar.update(self._task, completed=share, description=text)
 
+    def tell(self, what: str, row: Mapping[str, float]) -> None:
+        """A line that stays."""
+        text = f'{what}: {_numbers(row)}'
+        if self._bar is None:
+            print(text, flush=True)
+        else:
+            self._bar.console.print(text, highlight=False)
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def _numbers(row: Mapping[str, float]) -> str:
+    return '  '.join(f'{name} {row[name]:.4g}' for name in row if name in SHOWN)

@@ -23,6 +23,7 @@ from .datasets import TrainingSequence
 from .distillation import DistillationSettings, SelfDistillation
 from .loader import PairBatches, PairDataset
 from .loop import TrainSettings, train
+from .validation import Validation
 
 KEEP_ALL_UNTIL = 4  # epoch from which elimination sets in
 PAPER_DISTILLATION = DistillationSettings()
@@ -38,6 +39,9 @@ class PaperRecipe:
     )
     batch: int = setting(16, 'pairs per process and step; published: 16 on each of 4 GPUs', minimum=1)
     samples_per_epoch: int = setting(60_000, 'pairs of an epoch, all processes together', minimum=1)
+    validation_pairs: int = setting(
+        10_000, 'pairs looked at after every epoch, all processes together', minimum=1
+    )
     keep_rate_until: int = setting(
         20,
         'epoch at which elimination is as strong as in use; the 15 epochs on DepthTrack never reach the '
@@ -78,10 +82,13 @@ def train_paper(
     *,
     device: torch.device | str = 'cpu',
     distillation: DistillationSettings = PAPER_DISTILLATION,
+    validation: Sequence[TrainingSequence] = (),
     resume: bool = False,
 ) -> SDSTrack:
     """Train on one data set; log, weights and state to resume come to `out`.
 
+    validation: sequences to judge the network by after every epoch, in validation.csv; published: 6 of
+    DepthTrack, 97 of LasHeR, none of VisEvent.
     Under torch.distributed every process calls this with its own device.
     """
     device = torch.device(device)
@@ -106,8 +113,25 @@ def train_paper(
         distillation,
         keep_rate_schedule(recipe.epochs, model.config.keep_rate, recipe.keep_rate_until),
     )
-    dataset = PairDataset(sequences, Augmentation(model.config), recipe.seed)
-    batches = PairBatches(dataset, recipe.batch, recipe.workers, device, rank, world)
-    groups = adapter_parameter_groups(model, recipe.lr)
-    train(model, groups, batches, objective, settings, out, SDSTrack.save, resume=resume)
+
+    def batches(sequences: Sequence[TrainingSequence], augmentation: Augmentation) -> PairBatches:
+        dataset = PairDataset(sequences, augmentation, recipe.seed)
+        return PairBatches(dataset, recipe.batch, recipe.workers, device, rank, world)
+
+    validate = None
+    if validation:
+        plain = Augmentation(model.config, mirror=0.0, brightness=0.0)
+        steps = math.ceil(recipe.validation_pairs / (recipe.batch * world))
+        validate = Validation(batches(validation, plain), objective, steps, recipe.seed)
+    train(
+        model,
+        adapter_parameter_groups(model, recipe.lr),
+        batches(sequences, Augmentation(model.config)),
+        objective,
+        settings,
+        out,
+        SDSTrack.save,
+        validate=validate,
+        resume=resume,
+    )
     return model

@@ -15,6 +15,7 @@ import typer
 from sdstrack_ros.errors import DatasetError, SettingError
 from sdstrack_ros.model import SDSTrack
 from sdstrack_ros.training.commands import train
+from sdstrack_ros.training.loader import PairDataset
 from sdstrack_ros.training.recipes import RECIPES, keep_rate_schedule
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -71,11 +72,33 @@ def test_the_command_trains_and_resumes_to_weights_that_load(arguments, tiny, tm
     assert not torch.equal(state['backbone.norm.weight'], foundation['backbone.norm.weight'])
 
 
+def test_sequences_to_judge_by_are_not_learnt_from(arguments, tmp_path, monkeypatch):
+    (tmp_path / 'judges.txt').write_text('b\n')
+    learnt_from: set[str] = set()
+    make = PairDataset.__init__
+
+    def note(self, sequences, augmentation, seed):
+        if augmentation.mirror:  # of the training only
+            learnt_from.update(each.folder.name for each in sequences)
+        make(self, sequences, augmentation, seed)
+
+    monkeypatch.setattr(PairDataset, '__init__', note)
+    run([*arguments, '--validation', str(tmp_path / 'judges.txt'), '--validation-pairs', '3'])
+    assert learnt_from == {'a'}
+    with (tmp_path / 'out' / 'validation.csv').open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['step'], row['epoch']) for row in rows] == [('4', '1'), ('8', '2')]
+    assert all(float(row['loss']) > 0 and 0 <= float(row['masked_iou']) <= 1 for row in rows)
+
+
 def test_two_processes_share_an_epoch(arguments, tmp_path):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    judges = tmp_path / 'judges.txt'
+    judges.write_text('b\n')
+    arguments += ['--validation-pairs', '4']
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
     done = subprocess.run(
-        [*command, '-m', 'sdstrack_ros.cli', 'train', *arguments],
+        [*command, '-m', 'sdstrack_ros.cli', 'train', *arguments, '--validation', str(judges)],
         env=environment,
         capture_output=True,
         text=True,
@@ -85,6 +108,7 @@ def test_two_processes_share_an_epoch(arguments, tmp_path):
     with (tmp_path / 'out' / 'log.csv').open(newline='') as file:
         last = list(csv.DictReader(file))[-1]
     assert (last['step'], last['epoch']) == ('4', '2')  # 8 pairs an epoch, 2 on each of 2 processes
+    assert (tmp_path / 'out' / 'validation.csv').read_text().count('\n') == 3
     SDSTrack.from_checkpoint(tmp_path / 'out' / 'model.safetensors')
 
 
@@ -93,6 +117,10 @@ def test_mistakes_are_named(arguments, tmp_path):
         run(['lasot', *arguments[1:]])
     with pytest.raises(DatasetError, match=r'names\.txt'):
         run([*arguments, '--sequences', str(tmp_path / 'names.txt')])
+    (tmp_path / 'names.txt').write_text('a b\n')
+    both = ['--sequences', str(tmp_path / 'names.txt'), '--validation', str(tmp_path / 'names.txt')]
+    with pytest.raises(DatasetError, match='a, b of it stand in'):
+        run([*arguments, *both])
     with pytest.raises(SettingError, match='epochs: 0 is below'):
         run([*arguments, '--epochs', '0'])
     with pytest.raises(SettingError, match='device'):

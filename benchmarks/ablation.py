@@ -20,12 +20,12 @@ from rich.progress import track as progress
 
 from sdstrack_ros.model import SDSTrack
 from sdstrack_ros.model.defaults import FOUNDATION, weight_folders
-from sdstrack_ros.model.network import adapter_parameter_groups, decode
+from sdstrack_ros.model.network import adapter_parameter_groups
 from sdstrack_ros.simulation.pairs import PairSource
 from sdstrack_ros.simulation.pictures import picture_library
 from sdstrack_ros.training.distillation import SelfDistillation
 from sdstrack_ros.training.loop import MODEL_FILE, TrainSettings, train
-from sdstrack_ros.training.losses import cxcywh_to_xyxy, generalized_iou, xywh_to_xyxy
+from sdstrack_ros.training.losses import box_loss
 from sdstrack_ros.training.nano import NANO_DISTILLATION, RenderedBatches, nano_pairs, with_fresh_adapters
 from sdstrack_ros.types import Modality, Mode
 
@@ -72,10 +72,8 @@ def accuracy(model: SDSTrack, library, batches: int = 32, batch: int = 32) -> di
             for condition in CONDITIONS:
                 with torch.autocast(library.device.type, torch.bfloat16):
                     out = look(model, pair, condition, generator)
-                found = decode(out.score_map, out.size_map, out.offset_map)[0].flatten(0, 1)
-                _, iou = generalized_iou(cxcywh_to_xyxy(found), xywh_to_xyxy(pair.box))
-                shares[condition].append(iou[pair.present])
-    return {condition: torch.cat(values).mean().item() for condition, values in shares.items()}
+                shares[condition].append(box_loss(out, pair.box, pair.present).iou)
+    return {condition: torch.stack(values).mean().item() for condition, values in shares.items()}
 
 
 def look(model: SDSTrack, pair, condition: str, generator: torch.Generator):

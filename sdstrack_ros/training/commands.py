@@ -90,8 +90,12 @@ def train(
         raise DatasetError(
             f'{validation}: {", ".join(twice)} of it stand in {sequences} too; take them out of one'
         )
-    found = [each for each in read_sequences(root, dataset, chosen) if each.folder.name not in held_out]
     judges = read_sequences(root, dataset, held_out) if held_out else ()
+    found = [each for each in read_sequences(root, dataset, chosen) if each.folder.name not in held_out]
+    if not found:
+        raise DatasetError(
+            f'{root}: {validation} holds every sequence out, so that none is left to learn from'
+        )
     with training_device(device) as where:
         train_paper(
             recipe,
@@ -127,7 +131,13 @@ def training_device(device: str) -> Iterator[torch.device]:
 
 
 def _names(path: Path) -> list[str]:
+    """Of the sequences that a file lists; a name is that of a folder, without a path."""
     try:
-        return path.read_text().split()
+        names = [line.strip().rstrip('/') for line in path.read_text().splitlines() if line.strip()]
     except OSError as error:
         raise DatasetError(f'{path}: the list of sequences cannot be read: {error.strerror}') from None
+    if not names:
+        raise DatasetError(f'{path}: it lists no sequence')
+    if paths := [name for name in names if Path(name).name != name]:
+        raise DatasetError(f'{path}: {paths[0]!r} is a path; give the names of folders in the root')
+    return names

@@ -136,7 +136,12 @@ def train(
 
     first, before = 0, 0.0
     if resume and (out / STATE_FILE).exists():
-        first, before = load_state(out / STATE_FILE, model, optimizers, average, device)
+        first, before = load_state(
+            out / STATE_FILE, settings.steps_per_epoch, model, optimizers, average, device
+        )
+    elif rank == 0:
+        for left in (STATE_FILE, VALIDATION_FILE):  # of an earlier run, which a later resume would take up
+            (out / left).unlink(missing_ok=True)
 
     network = cast(nn.Module, torch.compile(model)) if settings.compile else model
     step_module: nn.Module = _Step(network, objective)
@@ -160,7 +165,10 @@ def train(
     def save(seconds: float) -> None:
         random = random_state()
         if rank == 0:
-            save_state(out / STATE_FILE, step, seconds, model, optimizers, average, random)
+            save_state(
+                *(out / STATE_FILE, step, seconds, settings.steps_per_epoch),
+                *(model, optimizers, average, random),
+            )
             save_model(shipped, out / MODEL_FILE)
 
     try:
@@ -188,7 +196,9 @@ def train(
             share = settings.share_done(step, seconds)
             if settings.minutes and dist.is_initialized():
                 share = _of_first_process(share, device)
-            if step % settings.log_every == 0 or share >= 1.0:
+            # also before every checkpoint: what is not finite must not replace the last good one
+            checkpoint = step % settings.checkpoint_every == 0 or share >= 1.0
+            if step % settings.log_every == 0 or checkpoint:
                 means = (torch.stack(list(sums.values())).float() / (step - since_step)).tolist()
                 seconds = before + clock() - started
                 world = dist.get_world_size() if dist.is_initialized() else 1
@@ -201,10 +211,11 @@ def train(
                     'samples_per_s': speed,
                     **dict(zip(sums, means, strict=True)),
                 }
-                if not math.isfinite(row['loss']):
+                wrong = [name for name in sums if not math.isfinite(row[name])]
+                if 'loss' in wrong or 'gradient_norm' in wrong:
                     raise TrainingError(
-                        f'the loss is {row["loss"]} near step {step} (terms: '
-                        f'{", ".join(n for n in sums if not math.isfinite(row[n]))}); '
+                        f'near step {step} the loss is {row["loss"]}, the norm of its gradient '
+                        f'{row["gradient_norm"]} (not finite: {", ".join(wrong)}); '
                         f'lower the learning rate, or resume from the last checkpoint in {out}'
                     )
                 if log is not None and line is not None:
@@ -212,12 +223,14 @@ def train(
                     line.show(share, seconds, row)
                 sums, since, since_step = {}, seconds, step
             if validate is not None and step % settings.steps_per_epoch == 0:
-                epoch = step // settings.steps_per_epoch
-                judged = {'step': step, 'epoch': epoch, **validate(shipped, epoch)}
+                epoch, began = step // settings.steps_per_epoch, clock()
+                with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == 'bf16'):
+                    judged = {'step': step, 'epoch': epoch, **validate(shipped, epoch)}
+                started += clock() - began  # it is no time of the training
                 if validation_log is not None and line is not None:
                     validation_log.write(judged)
                     line.tell(f'validation after epoch {epoch}', judged)
-            if step % settings.checkpoint_every == 0 and share < 1.0:
+            if checkpoint and share < 1.0:
                 save(seconds)
     finally:
         if line is not None:

@@ -29,7 +29,7 @@ from ..simulation.pairs import PairSettings, PairSource
 from ..types import Modality, Mode
 from .batch import Loss, TrainingBatch
 from .distillation import DistillationSettings, SelfDistillation, path_terms
-from .loop import MODEL_FILE, TrainSettings, train
+from .loop import MODEL_FILE, STATE_FILE, TrainSettings, train
 from .losses import box_loss
 from .trust import score_limits, trusted_precisions
 
@@ -96,9 +96,9 @@ def rgb_objective(network: nn.Module, batch: TrainingBatch, epoch: int) -> Loss:
 
 
 class RenderedBatches:
-    """Endless batches of rendered pairs, of `modalities` in turn; a batch depends on seed and step alone.
+    """Endless batches of rendered pairs, of `modalities` in turn. A modality None is RGB alone.
 
-    A modality None is RGB alone.
+    The draws are those of the seed and of the step that they start from.
     """
 
     def __init__(
@@ -215,6 +215,10 @@ def make_nano(
     then goes on from its own adapters, and there is no shared stage. resume: stages that are done are kept,
     the one that was stopped goes on.
     """
+
+    if not resume:  # what an earlier run left here is none of this one's, also once it is resumed
+        for left in (*out.glob('*/done'), *out.glob(f'*/{STATE_FILE}')):
+            left.unlink()
 
     def stage(name: str, work: Callable[[Path], None]) -> None:
         folder = out / name

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 
+from ..errors import SettingError
 from ..simulation.library import procedural_library
 from ..simulation.pictures import picture_library
 from .commands import Precision, training_device
@@ -51,6 +53,8 @@ def train_nano(
         'precision': precision.value,
         'compile': compile,
     }
+    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise SettingError('train-nano runs in one process, on one GPU: start it without torchrun')
     settings = dataclasses.replace(NanoSettings(), **{k: v for k, v in given.items() if v is not None})
     with training_device(device) as where:
         if pictures:

@@ -43,15 +43,17 @@ def save_state(
     path: Path,
     step: int,
     seconds: float,
+    steps_per_epoch: int,
     model: nn.Module,
     optimizers: Sequence[Optimizer],
     average: nn.Module | None,
     random: list[dict[str, torch.Tensor]],
 ) -> None:
-    """Write weights, optimisers, averaged weights, generators, the step and the seconds spent."""
+    """Write weights, optimisers, averaged weights, generators, and how far the run is."""
     state = {
         'step': step,
         'seconds': seconds,
+        'steps_per_epoch': steps_per_epoch,
         'model': model.state_dict(),
         'optimizers': [each.state_dict() for each in optimizers],
         'average': None if average is None else average.state_dict(),
@@ -64,6 +66,7 @@ def save_state(
 
 def load_state(
     path: Path,
+    steps_per_epoch: int,
     model: nn.Module,
     optimizers: Sequence[Optimizer],
     average: nn.Module | None,
@@ -72,6 +75,7 @@ def load_state(
     """Bring everything back in place; the step and seconds reached. TrainingError where it does not fit."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
+        kept_epoch = state['steps_per_epoch']
         model.load_state_dict(state['model'])
         for optimizer, kept in zip(optimizers, state['optimizers'], strict=True):
             optimizer.load_state_dict(kept)
@@ -85,4 +89,9 @@ def load_state(
             f'{path}: cannot resume from this state ({reason}); it belongs to another network or recipe, '
             f'or is damaged: use another output folder, or remove it to start anew'
         ) from error
+    if kept_epoch != steps_per_epoch:
+        raise TrainingError(
+            f'{path}: an epoch of this run had {kept_epoch} steps, and would now have '
+            f'{steps_per_epoch}: resume with as many processes, and pairs per step and epoch, as before'
+        )
     return int(state['step']), float(state['seconds'])

@@ -96,12 +96,12 @@ def towards_zero(network: nn.Module, batch: TrainingBatch, epoch: int) -> Loss:
     return Loss((network.value**2).sum(), {'epoch_seen': torch.tensor(float(epoch))})
 
 
-def train_line(out: Path, objective=towards_zero, clock=None, **settings) -> Line:
+def train_line(out: Path, objective=towards_zero, clock=None, validate=None, **settings) -> Line:
     model = Line()
     groups = [{'params': list(model.parameters()), 'lr': 0.1}]
     more = {} if clock is None else {'clock': clock}
     settings = TrainSettings(weight_decay=0.0, clip=0.0, **settings)
-    train(model, groups, batches, objective, settings, out, _save_line, **more)
+    train(model, groups, batches, objective, settings, out, _save_line, validate=validate, **more)
     return model
 
 
@@ -143,6 +143,65 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(tmp_path):
     with pytest.raises(TrainingError, match=r'fine_giou.*lower the learning rate'):
         train_line(tmp_path, objective=broken, steps=5, log_every=1)
     assert not (tmp_path / 'model.safetensors').exists()
+
+
+def test_what_is_not_finite_never_replaces_the_last_good_checkpoint(tmp_path):
+    """A gradient without a bound spoils the weights although its own loss is finite."""
+
+    def breaks_later(network: nn.Module, batch: TrainingBatch, epoch: int) -> Loss:
+        loss = (network.value**2).sum()
+        if epoch > 1:
+            loss = loss + (network.value - network.value).sqrt().sum()  # 0, with an infinite slope
+        return Loss(loss, {})
+
+    with pytest.raises(TrainingError, match='gradient_norm'):
+        train_line(
+            tmp_path, objective=breaks_later, steps=9, steps_per_epoch=4, checkpoint_every=2, log_every=50
+        )
+    with (tmp_path / 'model.safetensors').open('rb') as file:
+        assert torch.isfinite(torch.load(file)['value']).all()
+    assert torch.load(tmp_path / 'state.pt')['step'] == 4
+
+
+def test_a_new_run_leaves_nothing_of_an_earlier_one_to_resume(tmp_path):
+    train_line(tmp_path, steps=3)
+
+    def broken(network: nn.Module, batch: TrainingBatch, epoch: int) -> Loss:
+        return Loss((network.value * float('nan')).sum(), {})
+
+    with pytest.raises(TrainingError):
+        train_line(tmp_path, objective=broken, steps=3)
+    assert not (tmp_path / 'state.pt').exists()
+
+
+def test_epochs_of_another_length_cannot_be_resumed(tiny, tmp_path):
+    run(tiny, tmp_path, steps=1, steps_per_epoch=4)
+    with pytest.raises(TrainingError, match=r'had 4 steps, and would now have 2'):
+        run(tiny, tmp_path, resume=True, steps=2, steps_per_epoch=2)
+
+
+def test_validation_judges_what_ships_and_is_no_time_of_the_training(tmp_path):
+    seconds = count(0, 2)  # every look at the clock comes 2 s later
+
+    def validate(network: nn.Module, epoch: int) -> dict[str, float]:
+        for _ in range(50):
+            next(seconds)
+        return {'loss': network.value.item()}
+
+    model = train_line(
+        tmp_path,
+        steps=4,
+        steps_per_epoch=2,
+        log_every=1,
+        ema_decay=0.5,
+        clock=lambda: float(next(seconds)),
+        validate=validate,
+    )
+    with (tmp_path / 'validation.csv').open(newline='') as file:
+        judged = list(csv.DictReader(file))
+    assert [row['step'] for row in judged] == ['2', '4']
+    assert float(judged[-1]['loss']) == pytest.approx(model.value.item())
+    assert float(rows(tmp_path)[-1]['seconds']) < 50  # less than the first validation took
 
 
 def test_a_damaged_or_foreign_state_is_named(tiny, tmp_path):

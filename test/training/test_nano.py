@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sdstrack_ros.errors import SettingError
 from sdstrack_ros.model import Calibration, SDSTrack, SDSTrackConfig, initialise_foundation
 from sdstrack_ros.model.precision import PRECISIONS
 from sdstrack_ros.simulation.library import procedural_library
 from sdstrack_ros.simulation.pairs import PairSource
 from sdstrack_ros.training import nano, trust
+from sdstrack_ros.training.nano_command import train_nano
 from sdstrack_ros.types import Modality, Mode
 
 TINY = SDSTrackConfig(
@@ -51,7 +53,7 @@ def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path) -
         assert torch.equal(model.state_dict()[key], value), 'adapters leave the foundation as it is'
 
 
-def test_resume_keeps_stages_that_are_done(library, tmp_path) -> None:
+def test_resume_keeps_stages_that_are_done_and_a_new_run_none(library, tmp_path, monkeypatch) -> None:
     settings = nano.NanoSettings(
         batch=8,
         foundation_minutes=0.01,
@@ -64,6 +66,11 @@ def test_resume_keeps_stages_that_are_done(library, tmp_path) -> None:
     before = (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns
     nano.make_nano(library, settings, tmp_path, TINY, resume=True)
     assert (tmp_path / 'nano_depth.safetensors').stat().st_mtime_ns == before
+    # stopped in its first stage and resumed, it would else stand on stages of the run before
+    monkeypatch.setattr(nano, 'train_foundation', lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        nano.make_nano(library, settings, tmp_path, TINY)
+    assert not [*tmp_path.glob('*/done'), *tmp_path.glob('*/state.pt')]
 
 
 def test_foundation_learns_without_ever_reading_x(library) -> None:
@@ -168,3 +175,10 @@ def test_only_precisions_that_keep_the_boxes_are_trusted(monkeypatch, same) -> N
     monkeypatch.setattr(trust, 'at_precision', lambda exact, name: (model if same else other, name))
     trusted = trust.trusted_precisions(model, Modality.DEPTH, seeds=(0,), frames=6)
     assert trusted == (PRECISIONS[1:] if same else ())
+
+
+def test_several_processes_are_refused(monkeypatch) -> None:
+    """They would all learn from the same pairs, and write the same files."""
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    with pytest.raises(SettingError, match='without torchrun'):
+        train_nano(None)

@@ -117,10 +117,18 @@ def test_mistakes_are_named(arguments, tmp_path):
         run(['lasot', *arguments[1:]])
     with pytest.raises(DatasetError, match=r'names\.txt'):
         run([*arguments, '--sequences', str(tmp_path / 'names.txt')])
-    (tmp_path / 'names.txt').write_text('a b\n')
+    (tmp_path / 'names.txt').write_text('a\nb/\n')
     both = ['--sequences', str(tmp_path / 'names.txt'), '--validation', str(tmp_path / 'names.txt')]
     with pytest.raises(DatasetError, match='a, b of it stand in'):
         run([*arguments, *both])
+    for names, words in (
+        ('', 'lists no sequence'),
+        ('x/a', 'is a path'),
+        ('a\nb', 'holds every sequence out'),
+    ):
+        (tmp_path / 'judges.txt').write_text(names)
+        with pytest.raises(DatasetError, match=words):
+            run([*arguments, '--validation', str(tmp_path / 'judges.txt')])
     with pytest.raises(SettingError, match='epochs: 0 is below'):
         run([*arguments, '--epochs', '0'])
     with pytest.raises(SettingError, match='device'):

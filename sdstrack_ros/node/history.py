@@ -41,6 +41,11 @@ class History:
             return None
         return nearest
 
+    def covers(self, stamp_ns: int) -> bool:
+        """Whether a frame of this stamp would still be among those kept."""
+        newest = self.newest
+        return newest is not None and newest.lead.stamp_ns - stamp_ns <= self._length_ns
+
     def after(self, stamp_ns: int, at_most: int) -> list[Observation]:
         """Observations newer than the stamp, evenly thinned to `at_most`; the newest is always among them."""
         newer = [o for o in self._ring if o.lead.stamp_ns > stamp_ns]

@@ -34,10 +34,11 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Wish:
-    """A target whose frame has not come yet."""
+    """A target whose frame has not come yet, and the id that was promised for it."""
 
     box: Box
     stamp_ns: int
+    target_id: int
 
 
 class Inference:
@@ -45,7 +46,8 @@ class Inference:
 
     make_session: a new session. answer: called in the worker's thread, once per processed observation, with
     the time that finding it took, ns; never with the answer of a target that has been replaced. complain:
-    told what went wrong, maybe for every frame.
+    told what went wrong, maybe for every frame. refuse: told once, why a target that waited for its frame
+    cannot start.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Inference:
         now_ns: Callable[[], int],
         answer: Answer,
         complain: Callable[[str], None],
+        refuse: Callable[[str], None],
     ) -> None:
         self._make_session = make_session
         self._history = history
@@ -63,6 +66,7 @@ class Inference:
         self._now_ns = now_ns
         self._answer = answer
         self._complain = complain
+        self._refuse = refuse
         self._lock = threading.RLock()  # target, wish, history, and that answers are current
         self._target: _Target | None = None
         self._wish: _Wish | None = None
@@ -96,10 +100,12 @@ class Inference:
             wish = self._wish
             if wish is not None and observation.lead.stamp_ns >= wish.stamp_ns:
                 self._wish = None
+                # its own frame may have been lost on the way: then the one after it, if it came soon
+                soon = self._history.covers(wish.stamp_ns)
                 try:
-                    self._start(wish.box, wish.stamp_ns)
+                    self._start(wish.box, wish.stamp_ns, wish.target_id, observation if soon else None)
                 except SdstrackError as error:
-                    self._complain(f'the target could not start: {error}')
+                    self._refuse(f'target {wish.target_id} could not start: {error}')
         self._worker.submit(observation)
 
     def submit_blind(self) -> None:
@@ -118,10 +124,13 @@ class Inference:
             if newest is None or stamp_ns > newest.lead.stamp_ns:
                 if not box.is_finite or box.w <= 0 or box.h <= 0:
                     raise BoxError(f'box {tuple(box)} is degenerate: give a centre and a size above 0, px')
-                self._wish = _Wish(box, stamp_ns)
-                return self._last_id + 1, 'waits for its frame'
-            self._wish = None
-            return self._start(box, stamp_ns), 'started'
+                self._last_id += 1
+                self._wish = _Wish(box, stamp_ns, self._last_id)
+                return self._last_id, 'waits for its frame'
+            target_id = self._last_id + 1
+            self._start(box, stamp_ns, target_id)
+            self._wish, self._last_id = None, target_id
+            return target_id, 'started'
 
     def reset(self) -> None:
         """Drop the target, also a waiting one; the next answer is IDLE."""
@@ -143,10 +152,11 @@ class Inference:
         """End the thread; the observation in work is finished first."""
         self._worker.stop()
 
-    def _start(self, box: Box, stamp_ns: int) -> int:
+    def _start(self, box: Box, stamp_ns: int, target_id: int, instead: Observation | None = None) -> None:
+        """From the frame with this stamp on (0: the newest), or from `instead` where there is none."""
         newest = self._history.newest
         assert newest is not None
-        first = newest if stamp_ns == 0 else self._history.at(stamp_ns)
+        first = newest if stamp_ns == 0 else self._history.at(stamp_ns) or instead
         if first is None:
             age = (newest.lead.stamp_ns - stamp_ns) / 1e9
             raise BoxError(
@@ -154,11 +164,10 @@ class Inference:
                 f'boxes sooner, give the stamp 0 for the newest frame, or raise the parameter history'
             )
         session = self._make_session()
-        session.target_id = self._last_id  # ids count on from session to session
-        self._last_id = session.start(first, box)
-        given = Estimate(self._last_id, TargetState.TRACKING, False, box, 1.0, first.mode)
-        self._target = _Target(self._last_id, session, first.lead.stamp_ns, given)
-        return self._last_id
+        session.target_id = target_id - 1  # ids count on from session to session
+        session.start(first, box)
+        given = Estimate(target_id, TargetState.TRACKING, False, box, 1.0, first.mode)
+        self._target = _Target(target_id, session, first.lead.stamp_ns, given)
 
     def _work(self, observation: Observation) -> None:
         while True:
@@ -179,8 +188,10 @@ class Inference:
 
     def _estimate(self, target: _Target | None, observation: Observation) -> Estimate:
         if target is None:
+            self._problem = ''
             return Estimate(0, TargetState.IDLE, False, None, 0.0, observation.mode, None)
         if observation.mode is not Mode.BLIND and observation.lead.stamp_ns == target.start_ns:
+            self._problem = ''
             return target.given
         try:
             if not target.caught_up and observation.mode is not Mode.BLIND:

@@ -79,8 +79,10 @@ class TrackerNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, from where all can be tried again."""
+        """Back to unconfigured, from where all can be tried again; what went wrong is still told."""
+        told = self._idle
         self.close()
+        self._idle = told
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
@@ -90,10 +92,11 @@ class TrackerNode(LifecycleNode):
 
     def _configure(self) -> None:
         check_transport(self._settings)
-        self._model = load_model(self._settings)
-        warm_up(self._model, self._settings.modality)
-        self.get_logger().info(f'{self._settings.modality} model {self._model.name} on {self._model.device}')
-        self._idle = Status(Level.WARN, 'inactive', model=self._model.name, device=self._model.device)
+        model = load_model(self._settings)
+        warm_up(model, self._settings.modality)
+        self.get_logger().info(f'{self._settings.modality} model {model.name} on {model.device}')
+        self._model = model
+        self._idle = Status(Level.WARN, 'inactive', model=model.name, device=model.device)
 
     def _activate(self) -> None:
         assert self._model is not None
@@ -115,6 +118,7 @@ class TrackerNode(LifecycleNode):
             step()
         except (SdstrackError, MemoryError, torch.OutOfMemoryError) as error:
             self._idle = Status(Level.ERROR, f'cannot start: {str(error) or type(error).__name__}')
+            torch.cuda.empty_cache()
             return TransitionCallbackReturn.FAILURE
         except Exception:
             self.get_logger().fatal(traceback.format_exc())

@@ -41,6 +41,7 @@ class Pipeline:
             self._now,
             self._answer,
             self._complain,
+            self._refuse,
         )
         self._sensors = Sensors(node, settings, self._inference.submit)
         self._targets = TargetInputs(node, self._inference, self._sensors.forget)
@@ -113,6 +114,9 @@ class Pipeline:
         self._answers.publish(observation, estimate, inference_ns)
         if observation.mode is not Mode.BLIND:
             self._output.on_output(observation.lead.stamp_ns, self._now(), inference_ns)
+
+    def _refuse(self, message: str) -> None:
+        self._node.get_logger().error(message)
 
     def _complain(self, message: str) -> None:
         self._node.get_logger().error(message, throttle_duration_sec=REPEATED_LOG_S)

@@ -56,6 +56,7 @@ class NodeSettings:
         0,
         'of the network on the CPU; 0: as many as there are cores, less one for what comes and goes',
         minimum=0,
+        maximum=1024,
     )
     compile: bool = setting(False, 'compile the network: a minute at start, faster frames on a GPU')
     init_box: str = setting('', 'target to follow from the first frame on: x,y,w,h in pixels; empty: none')

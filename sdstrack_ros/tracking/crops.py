@@ -52,13 +52,18 @@ def crop(
 
 
 def checked_box(box: Sequence[float], width: int, height: int) -> Box:
-    """x, y, w, h in px as a Box; BoxError unless it has a size and overlaps the image."""
+    """x, y, w, h in px as a Box; BoxError unless it overlaps the image and has a size of its order."""
     checked = Box.of(box)
     if not checked.is_finite:
         raise BoxError(f'target box {tuple(checked)} is not finite; give x, y, w, h in px')
     x, y, w, h = checked
     if w < 1 or h < 1:
         raise BoxError(f'target box {tuple(checked)} has no size; width and height have to be at least 1 px')
+    if w > 2 * width or h > 2 * height:
+        raise BoxError(
+            f'target box {tuple(checked)} is more than twice as large as the {width}x{height} image; give '
+            f'x, y, w, h in its pixels'
+        )
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise BoxError(f'target box {tuple(checked)} lies outside the {width}x{height} image')
     return checked

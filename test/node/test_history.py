@@ -35,6 +35,8 @@ def test_old_frames_leave() -> None:
     assert history.oldest.lead.stamp_ns == 2000 * MS
     assert history.newest.lead.stamp_ns == 3000 * MS
     assert history.at(0) is None
+    assert history.covers(2000 * MS)
+    assert not history.covers(1900 * MS)
 
 
 def test_catching_up_is_thinned_evenly_and_ends_at_the_newest() -> None:
@@ -54,4 +56,5 @@ def test_empty() -> None:
     history = filled()
     assert history.newest is None
     assert history.oldest is None
+    assert not history.covers(0)
     assert history.at(0) is None

@@ -52,9 +52,16 @@ class Bench:
         self.answers: list[tuple[int, Estimate]] = []
         self.times_ns: list[int] = []
         self.complaints: list[str] = []
+        self.refusals: list[str] = []
         self.on_step: Callable[[Observation], None] = lambda seen: None
         self.inference = Inference(
-            self._session, History(1.0, 0.02), catch_up, lambda: 0, self._answer, self.complaints.append
+            self._session,
+            History(1.0, 0.02),
+            catch_up,
+            lambda: 0,
+            self._answer,
+            self.complaints.append,
+            self.refusals.append,
         )
 
     def _session(self) -> FakeSession:
@@ -164,11 +171,39 @@ def test_the_answer_to_the_frame_of_the_box_is_the_box(bench) -> None:
     assert b.sessions[0].steps == ms(100)
 
 
-def test_a_waiting_box_that_cannot_start_is_complained_of(bench) -> None:
+def test_a_waiting_box_whose_frame_is_lost_starts_on_the_next(bench) -> None:
+    b = bench()
+    b.see(*ms(33))
+    b.inference.set_target(BOX, ms(66)[0])
+    b.see(*ms(100, 133))
+    assert b.sessions[0].started_ns == ms(100)[0]
+    assert [e.target_id for _, e in b.answers] == [0, 1, 1]
+
+
+def test_a_waiting_box_is_refused_where_the_frames_pause_for_too_long(bench) -> None:
+    b = bench()
+    b.see(*ms(33))
+    b.inference.set_target(BOX, ms(66)[0])
+    b.see(*ms(5000))
+    assert ['target 1 could not start' in each for each in b.refusals] == [True]
+    assert b.answers[-1][1].state is TargetState.IDLE
+
+
+def test_what_was_promised_to_a_waiting_box_is_given_to_no_other(bench) -> None:
+    b = bench()
+    promised = b.inference.set_target(BOX, ms(66)[0])[0]
+    later = b.inference.set_target(BOX, ms(100)[0])[0]
+    assert (promised, later) == (1, 2)
+    b.see(*ms(66, 100))
+    assert [e.target_id for _, e in b.answers] == [0, 2]
+    assert b.inference.set_target(BOX, 0)[0] == 3
+
+
+def test_a_waiting_box_that_cannot_start_is_refused(bench) -> None:
     b = bench()
     b.inference.set_target(Box(0, 0, 200, 200), 0)
     b.see(*ms(33))
-    assert ['too large' in each for each in b.complaints] == [True]
+    assert ['too large' in each for each in b.refusals] == [True]
     assert b.answers[-1][1].state is TargetState.IDLE
 
 
@@ -205,6 +240,22 @@ def test_an_error_is_answered_lost_reported_and_over_with_the_next_frame(bench, 
     b.see(*ms(100))
     assert b.inference.problem == ''
     assert b.answers[-1][1].box == BOX
+
+
+def test_the_problem_of_a_target_goes_with_it(bench) -> None:
+    b = bench()
+    b.see(*ms(33))
+    b.inference.set_target(BOX, 0)
+
+    def fail(seen: Observation) -> None:
+        raise BoxError('of another size')
+
+    b.on_step = fail
+    b.see(*ms(66))
+    assert b.inference.problem
+    b.inference.reset()
+    b.see(*ms(100))
+    assert b.inference.problem == ''
 
 
 def test_blind_is_told_once(bench) -> None:

@@ -10,6 +10,7 @@ from rclpy.parameter import Parameter
 from sdstrack.msg import TrackerHealth
 
 from sdstrack_ros.errors import SettingError
+from sdstrack_ros.node import node
 from sdstrack_ros.share import shared_file
 
 
@@ -111,6 +112,29 @@ def test_a_checkpoint_that_cannot_be_read_is_told_and_can_be_mended(tester, tmp_
     assert change(t, Transition.TRANSITION_ACTIVATE)
     t.start()
     t.exchange()
+
+
+@pytest.mark.parametrize(
+    ('error', 'words'),
+    [(MemoryError('no room'), 'no room'), (KeyError('bug'), 'an error of sdstrack itself')],
+)
+def test_what_keeps_the_model_from_running_is_told_and_can_be_mended(
+    tester, monkeypatch, error: Exception, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, 'warm_up', fail)
+        t = tester(autostart=False)
+        assert not change(t, Transition.TRANSITION_CONFIGURE)
+    t.wait_for(lambda: t.healths and t.health.level == TrackerHealth.ERROR, 'the error')
+    assert words in t.health.message
+    assert state(t) == State.PRIMARY_STATE_UNCONFIGURED
+    values = [Parameter('threads', value=1).to_parameter_msg()]
+    answer = t.call(SetParameters, 'tracker/set_parameters', SetParameters.Request(parameters=values))
+    assert answer.results[0].successful
+    assert change(t, Transition.TRANSITION_CONFIGURE)
 
 
 def test_a_device_that_is_not_there_is_named(tester) -> None:

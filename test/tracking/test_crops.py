@@ -90,6 +90,8 @@ def test_hann_window_and_clip_parity(golden):
         ((10, float('inf'), 5, 5), 'finite'),
         ((100, 10, 5, 5), 'outside the 60x40'),
         ((10, -30, 5, 20), 'outside the 60x40'),
+        ((-1e6, -1e6, 2e6, 2e6), 'twice as large'),
+        ((10, 10, 5, 81), 'twice as large'),
     ],
 )
 def test_checked_box_names_the_problem(values, problem):

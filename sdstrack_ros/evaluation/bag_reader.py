@@ -8,7 +8,6 @@ with BagReader(Path('run_1')) as bag:
 from __future__ import annotations
 
 import heapq
-import struct
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -16,25 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.serde import SerdeError
+from rosbags.rosbag2 import Reader
 
 from ..errors import DatasetError
 from .bag_salvage import salvage
 from .bag_types import bag_types
 
-# What rosbags lets through from a damaged file, besides its own errors.
-_DAMAGE = (
-    ReaderError,
-    SerdeError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OSError,
-    struct.error,
-)
 BAG_SUFFIXES = ('.mcap', '.db3')
 
 
@@ -75,17 +61,22 @@ class BagReader:
         self._stack.close()
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """Messages of these topics in the order of the recording; stops where the file is damaged."""
-        streams = []
-        for reader in self._readers:
-            connections = [c for c in reader.connections if c.topic in topics]
-            if connections:
-                streams.append(reader.messages(connections))
+        """Messages of these topics in the order of their receipt; stops where the file is damaged.
+
+        Every topic has a reader of its own: recorders write topics not quite in order, which rosbags refuses
+        where a file has no index.
+        """
         try:
+            streams = [
+                own.messages([c for c in own.connections if c.topic == topic])
+                for reader in self._readers
+                for topic in sorted({c.topic for c in reader.connections} & set(topics))
+                for own in [self._enter(Path(str(reader.path)))]
+            ]
             for connection, received_ns, raw in heapq.merge(*streams, key=lambda message: message[1]):
                 yield BagMessage(connection.topic, received_ns, raw, connection.msgtype)
-        except _DAMAGE as error:
-            self.damage = f'reading stopped early: {error}'
+        except Exception as error:  # of rosbags, its database, its decompressors: they have none in common
+            self.damage = f'reading stopped early: {_said(error)}'
 
     def decode(self, message: BagMessage) -> Any:
         """The message as an object with its fields; DatasetError if its bytes are damaged.
@@ -94,8 +85,10 @@ class BagReader:
         """
         try:
             return bag_types().deserialize_cdr(message.raw, message.type_name)
-        except _DAMAGE as error:
-            raise DatasetError(f'{self.path}: a message on {message.topic} is damaged: {error}') from None
+        except Exception as error:  # damaged bytes may mean anything
+            raise DatasetError(
+                f'{self.path}: a message on {message.topic} is damaged: {_said(error)}'
+            ) from None
 
     def describe_topics(self) -> str:
         """One line per topic with type and number of messages, for error messages."""
@@ -110,32 +103,36 @@ class BagReader:
             raise DatasetError(f'{self.path}: no such bag')
         try:
             return [self._enter(self.path)]
-        except _DAMAGE as error:
-            reason = str(error)
+        except Exception as error:
+            reason = _said(error)
         files = _storage_files(self.path) if self.path.is_dir() else [self.path]
         if not files:
             raise DatasetError(f'{self.path}: holds no {" or ".join(BAG_SUFFIXES)} file')
         try:
             return [self._enter_mended(file, reason) for file in files]
-        except _DAMAGE as error:
-            self._stack.close()
-            raise DatasetError(f'{self.path}: not a readable rosbag2: {error}') from None
         except DatasetError:
             self._stack.close()
             raise
+        except Exception as error:
+            self._stack.close()
+            raise DatasetError(f'{self.path}: not a readable rosbag2: {_said(error)}') from None
 
     def _enter_mended(self, file: Path, reason: str) -> Reader:
         try:
             if file != self.path:  # which was tried
                 return self._enter(file)
-        except _DAMAGE as error:
-            reason = str(error)
+        except Exception as error:
+            reason = _said(error)
         self.damage = f'{file.name} breaks off and is read up to there: {reason}'
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix='sdstrack_bag_')))
         return self._enter(salvage(file, folder))
 
     def _enter(self, path: Path) -> Reader:
         return self._stack.enter_context(Reader(path))
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _storage_files(folder: Path) -> list[Path]:

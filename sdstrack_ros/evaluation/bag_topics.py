@@ -35,6 +35,10 @@ class TopicChoice:
     truth: str | None
 
     @property
+    def images(self) -> list[str]:
+        return [name for name in (self.rgb, self.x) if name]
+
+    @property
     def names(self) -> list[str]:
         return [name for name in (self.rgb, self.x, self.truth) if name]
 

@@ -35,6 +35,7 @@ float32 size_x
 float32 size_y
 float32 score
 uint8 mode
+float32 inference_time
 bool has_position
 geometry_msgs/Point position
 """

@@ -121,6 +121,7 @@ class BagWriter:
             size_y=box.h if box is not None else 0.0,
             score=1.0 if box is not None else 0.0,
             mode=0,
+            inference_time=0.0,
             has_position=position is not None,
             position=self._types.types['geometry_msgs/msg/Point'](x=x, y=y, z=z),
         )

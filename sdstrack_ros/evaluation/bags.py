@@ -41,7 +41,7 @@ class BagFrames:
     def __iter__(self) -> Iterator[Observation]:
         with BagReader(self.path) as bag:
             pairing = _Pairing(bag, self)
-            for message in bag.messages([name for name in (self.topics.rgb, self.topics.x) if name]):
+            for message in bag.messages(self.topics.images):
                 yield from pairing.take(message)
             yield from pairing.finish()
 
@@ -58,7 +58,8 @@ def open_bag(
     topic, else from the CSV file beside the bag. DatasetError, with the bag's topics, if something lacks."""
     with BagReader(path) as bag:
         chosen = choose_topics(bag, modality, topics)
-        stamps = [stamp_of(message.raw) for message in bag.messages([chosen.rgb])]
+        images = bag.messages(chosen.images)  # X as well: what is damaged there is to be told too
+        stamps = [stamp_of(message.raw) for message in images if message.topic == chosen.rgb]
         if not stamps:
             raise DatasetError(f'{path}: no message on {chosen.rgb}; the bag has\n{bag.describe_topics()}')
         known = _truth(bag, chosen, truth, stamps)

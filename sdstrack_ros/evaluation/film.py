@@ -46,7 +46,9 @@ def film_strip(
         rgb_there, x_there = own.present[row]
         stills.append(
             Still(
-                rgb=_still(observation.rgb.image if observation.rgb else None, boxes, bool(rgb_there)),
+                rgb=_still(
+                    observation.rgb.image if observation and observation.rgb else None, boxes, bool(rgb_there)
+                ),
                 x=_still(_picture(observation, sequence.modality), boxes, bool(x_there)),
                 seconds=float(own.stamps_ns[row] - own.stamps_ns[0]) * 1e-9,
                 note=_note(own, row, sequence.modality),
@@ -55,7 +57,8 @@ def film_strip(
     return stills
 
 
-def _observations_at(sequence: EvaluationSequence, stamps: Iterable[int]) -> list[Observation]:
+def _observations_at(sequence: EvaluationSequence, stamps: Iterable[int]) -> list[Observation | None]:
+    """None where neither sensor had a usable frame."""
     wanted = [int(stamp) for stamp in stamps]
     if isinstance(sequence.frames, ImageFiles):
         return [sequence.frames.read(sequence.frames.stamps_ns.index(stamp)) for stamp in wanted]
@@ -65,11 +68,11 @@ def _observations_at(sequence: EvaluationSequence, stamps: Iterable[int]) -> lis
             found[observation.lead.stamp_ns] = observation
             if len(found) == len(wanted):
                 break
-    return [found[stamp] for stamp in wanted]
+    return [found.get(stamp) for stamp in wanted]
 
 
-def _picture(observation: Observation, modality: Modality | None) -> Image | None:
-    if modality is None or observation.x is None:
+def _picture(observation: Observation | None, modality: Modality | None) -> Image | None:
+    if modality is None or observation is None or observation.x is None:
         return None
     return appearance_for(modality).to_channels(observation.x.image)
 

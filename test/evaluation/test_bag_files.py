@@ -67,6 +67,34 @@ def test_a_truncated_bag_gives_what_comes_before_the_break(tmp_path, storage, sh
     assert file.read_bytes() == whole[: int(len(whole) * share)]  # the original is untouched
 
 
+def test_topics_that_a_recorder_wrote_out_of_order_are_merged(tmp_path):
+    """It stamps a message when it comes in, and writes it when its turn comes; without an index that shows."""
+    with BagWriter(tmp_path / 'bag', Modality.DEPTH) as bag:
+        for i in range(40):
+            stamp = START + i * PERIOD
+            bag.write_rgb(stamp, RGB, received_ns=stamp + 2000)
+            bag.write_x(stamp, DEPTH, received_ns=stamp + 1000)
+    file = next((tmp_path / 'bag').glob('*.mcap'))
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * 0.8)])
+    with BagReader(tmp_path / 'bag') as bag:
+        received = [m.received_ns for m in bag.messages(['/camera/rgb/image_raw', '/camera/depth/image_raw'])]
+        assert 'breaks off' in bag.damage
+    assert received == sorted(received)
+    assert len(received) > 55
+
+
+def test_damage_that_the_database_itself_speaks_of_ends_the_reading(tmp_path):
+    file = write_bag(tmp_path / 'bag', 40, StoragePlugin.SQLITE3)
+    content = bytearray(file.read_bytes())
+    page = len(content) // 2 // 4096 * 4096
+    content[page : page + 4096] = bytes(4096)  # it never reached the disk
+    file.write_bytes(content)
+    with BagReader(tmp_path / 'bag') as bag:
+        count = len(list(bag.messages(['/camera/rgb/image_raw'])))
+        assert bag.damage
+    assert 0 < count < 40
+
+
 def test_a_bag_split_into_files_is_read_in_order_and_only_the_broken_one_is_mended(tmp_path):
     first, second = write_bag(tmp_path / 'one', 3), write_bag(tmp_path / 'two', 40)
     folder = tmp_path / 'split'

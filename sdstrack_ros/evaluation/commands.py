@@ -123,15 +123,18 @@ def annotate(
     bag: Annotated[Path, typer.Argument(help='the bag: its folder or its file')],
     box: Annotated[str | None, typer.Option(help='x,y,w,h in pixels; asked for by default')] = None,
     rgb_topic: Annotated[str, typer.Option(help='found by type by default')] = '',
+    force: Annotated[bool, typer.Option(help='replace the truth that is there')] = False,
 ) -> None:
     """Give the first box of a bag, in a window or typed; it is written beside the bag."""
     console = Console()
+    target = truth_path(bag)
+    if target.exists() and not force:
+        raise SettingError(f'{target} is there already: use it as it is, or replace it with --force')
     frame = first_frame(bag, rgb_topic)
     height, width = frame.image.shape[:2]
     chosen = parse_box(box, width, height) if box is not None else pick_box(frame.image)
     if chosen is None:
         chosen = _ask_for_box(console, bag, frame.image)
-    target = truth_path(bag)
     write_truth(target, frame.stamp_ns, chosen)
     console.print(f'Wrote {target}: {chosen.x:g},{chosen.y:g},{chosen.w:g},{chosen.h:g}', soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +103,9 @@ def evaluate(
     """Run the jobs that are not done, and write the report of all of them; returns metrics.json.
 
     published: results of others on the same sequences. resume: keep records made in the same way.
-    Raises DatasetError if nothing could be evaluated.
+    Raises DatasetError if nothing could be evaluated, SettingError where two trackers have one name.
     """
+    _check_names(jobs, published)
     done = {job.path: job.finished() for job in jobs} if resume else {}
     records = {path: result for path, result in done.items() if result is not None}
     errors = []
@@ -119,6 +121,18 @@ def evaluate(
         raise DatasetError('nothing could be evaluated: ' + ('; '.join(errors) or 'there is nothing to run'))
     facts = provenance(list(dict.fromkeys(job.tracker for job in jobs)), workers)
     return Report(results, {s.name: s for s in sequences}, facts, errors).write(folder)
+
+
+def _check_names(jobs: Sequence[Job], published: Sequence[SequenceResult]) -> None:
+    """Results are told apart by the name of their tracker."""
+    run = Counter(spec.label for spec in dict.fromkeys(job.tracker for job in jobs))
+    read = Counter((result.tracker, result.sequence) for result in published)
+    twice = [name for name, count in run.items() if count > 1]
+    twice += [name for (name, _), count in read.items() if count > 1 or name in run]
+    if twice:
+        raise SettingError(
+            f'two trackers are called {twice[0]!r}: give --results another NAME, a --peer once'
+        )
 
 
 def published_results(

@@ -19,6 +19,7 @@ The five patterns are those of Lu et al., 'Modality-missing RGBT tracking' (IPL)
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zlib
@@ -59,6 +60,13 @@ class Condition:
         else:
             known = ', '.join(('complete', 'rgb', 'x', *PATTERNS, 'outage', 'file'))
             raise SettingError(f'missing: {self.text!r} is not one of {known}')
+
+    @property
+    def identity(self) -> str:
+        """Changes when a mask may: the description and the content of its file."""
+        kind, _, argument = self.text.partition(':')
+        content = hashlib.sha256(Path(argument).read_bytes()).hexdigest() if kind == 'file' else ''
+        return f'{self!r} {content}'
 
     @property
     def is_complete(self) -> bool:

@@ -50,14 +50,18 @@ class Job:
     @property
     def fingerprint(self) -> str:
         """Equal for two jobs that would give the same boxes."""
-        truth = self.sequence.truth
+        sequence, truth = self.sequence, self.sequence.truth
+        second = sequence.truth_x
         made_of = (
-            self.sequence.name,
-            repr(self.sequence.frames),
+            sequence.name,
+            sequence.benchmark,
+            repr(sequence.frames),
+            sequence.stamps_ns.tobytes(),
             truth.stamps_ns.tobytes(),
             truth.boxes.tobytes(),
+            None if second is None else second.tobytes(),
             self.tracker.identity,
-            self.condition,
+            self.condition.identity,
             self.realtime,
         )
         return hashlib.sha256(repr(made_of).encode()).hexdigest()

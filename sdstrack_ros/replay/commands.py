@@ -18,6 +18,7 @@ from ..evaluation.missing import Condition
 from ..evaluation.provenance import provenance
 from ..evaluation.report import Report
 from ..evaluation.runner import run_sequence
+from ..node.loading import choose_device
 from ..types import Modality
 from .checkpoint_faults import CHECKPOINTS, try_checkpoints
 from .demo import KEPT_UP, DemoSettings, run_demo
@@ -85,12 +86,14 @@ def replay(
             on_message=on_message,
         )
     results = [replayed.result]
-    spec = TrackerSpec(checkpoint=checkpoint, device='cpu' if device == 'auto' else device)
+    # as the node runs it: without DDS the same arithmetic on the same device
+    spec = TrackerSpec(checkpoint=checkpoint, device=str(choose_device(device)), precision='auto')
     if compare:
         console.print('evaluating without DDS ...')
         condition = Condition('complete', seed=0)
         results.append(run_sequence(recording.sequence, spec.build(modality), spec.label, condition))
-    numbers = Report(results, {recording.sequence.name: recording.sequence}, provenance([spec], 1)).write(out)
+    facts = provenance([spec], 1) | {'node': f'{replayed.model} on {replayed.device}'}
+    numbers = Report(results, {recording.sequence.name: recording.sequence}, facts).write(out)
     console.print(
         f'{replayed.answered} of {replayed.frames} frames answered ({replayed.answer_rate:.1%}) by '
         f'{replayed.model} on {replayed.device}'

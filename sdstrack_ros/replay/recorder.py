@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,13 +83,13 @@ def result_of(
 ) -> SequenceResult:
     """The answers in the layout of the evaluation, from the frame that set the target on.
 
-    One row per RGB frame, and per X frame that was answered in RGB's place. A frame without an answer has
-    the last box, held. sent_ns: (stamp) to the time of sending, for the latency, which is the time from there
-    to the receipt of the box.
+    One row per RGB frame, or per X frame that was answered in its place: an RGB frame that could not be used
+    has no row of its own then. A frame without an answer has the last box, held. sent_ns: (stamp) to the time
+    of sending, for the latency, which is the time from there to the receipt of the box.
     """
-    stamps = sorted(
-        {int(s) for s in sequence.stamps_ns if s >= start_ns} | {s for s in answers if s >= start_ns}
-    )
+    told = {stamp for stamp in answers if stamp >= start_ns}
+    frames = [int(stamp) for stamp in sequence.stamps_ns if stamp >= start_ns]
+    stamps = sorted(told | set(frames) - answered_frames(frames, answers, sequence.tolerance_ns))
     rows = [sequence.truth.row_at(stamp, sequence.tolerance_ns) for stamp in stamps]
     judged = np.array([row is not None for row in rows])
     truth = np.array([sequence.truth.boxes[row] if row is not None else NO_BOX for row in rows])
@@ -125,6 +126,17 @@ def result_of(
         size=size,
         notes=sequence.notes,
     )
+
+
+def answered_frames(stamps_ns: Sequence[int], answers: Mapping[int, Heard], tolerance_ns: int) -> set[int]:
+    """Which RGB frames have an answer of their own, or one that X gave in their place at about their time."""
+    of_x = np.array(sorted(set(answers) - set(stamps_ns)), dtype=np.int64)
+    first = np.searchsorted(of_x, np.array(stamps_ns, dtype=np.int64) - tolerance_ns)
+    return {
+        stamp
+        for stamp, i in zip(stamps_ns, first, strict=True)
+        if stamp in answers or (i < len(of_x) and of_x[i] <= stamp + tolerance_ns)
+    }
 
 
 def positions_of(stamps: npt.NDArray[np.int64], answers: dict[int, Heard]) -> FloatArray:

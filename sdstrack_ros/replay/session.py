@@ -15,7 +15,7 @@ from ..share import shared_file
 from ..types import Box
 from .player import Outgoing, Player
 from .process import NodeProcess, own_domain
-from .recorder import HealthHeard, Recorder, inference_times_of, positions_of, result_of
+from .recorder import HealthHeard, Recorder, answered_frames, inference_times_of, positions_of, result_of
 from .recording import Recording
 from .station import Station
 
@@ -103,7 +103,7 @@ def replay_recording(
         inference=inference_times_of(result.stamps_ns, answers),
         healths=recorder.healths,
         frames=len(after),
-        answered=sum(stamp in answers for stamp in after),
+        answered=len(answered_frames(after, answers, recording.sequence.tolerance_ns)),
         model=model,
         device=device,
         exit_code=exit_code,

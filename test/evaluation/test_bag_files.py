@@ -68,7 +68,7 @@ def test_a_truncated_bag_gives_what_comes_before_the_break(tmp_path, storage, sh
 
 
 def test_topics_that_a_recorder_wrote_out_of_order_are_merged(tmp_path):
-    """It stamps a message when it comes in, and writes it when its turn comes; without an index that shows."""
+    """It stamps a message as it comes in, and writes it when its turn comes; without an index that shows."""
     with BagWriter(tmp_path / 'bag', Modality.DEPTH) as bag:
         for i in range(40):
             stamp = START + i * PERIOD

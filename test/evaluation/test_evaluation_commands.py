@@ -88,6 +88,16 @@ def test_annotate_writes_the_first_box_beside_the_bag(bag, options, typed):
     assert (bag.parent / 'run_1.truth.jpg').exists() == (typed is not None)
 
 
+def test_annotate_replaces_a_truth_only_when_told_to(bag):
+    truth = bag.parent / 'run_1.truth.csv'
+    truth.write_text('stamp_ns,x,y,w,h\n')
+    got = call('annotate', bag, '--box', '10,12,20,16')
+    assert '--force' in str(got.exception)
+    assert truth.read_text() == 'stamp_ns,x,y,w,h\n'
+    assert call('annotate', bag, '--box', '10,12,20,16', '--force').exit_code == 0
+    assert len(read_truth(truth).boxes) == 1
+
+
 @pytest.mark.parametrize('box', ['1,2,3', 'a,b,c,d', '200,200,5,5', '1,1,0,5', 'nan,1,2,3'])
 def test_a_box_that_cannot_be_is_refused(box):
     with pytest.raises(SdstrackError, match='box'):

@@ -62,10 +62,17 @@ def test_a_record_counts_only_for_the_very_same_run(jobs, tiny):
     job = jobs[0]
     run_job(job)
     assert job.finished() is not None
+
+    def of_sequence(**changes: object) -> Job:
+        return dataclasses.replace(job, sequence=dataclasses.replace(job.sequence, **changes))
+
     others = [
         dataclasses.replace(job, condition=Condition('complete', seed=1)),
         dataclasses.replace(job, tracker=dataclasses.replace(job.tracker, missing='zero')),
         dataclasses.replace(job, realtime=30.0),
+        of_sequence(benchmark='lasher'),
+        of_sequence(stamps_ns=job.sequence.stamps_ns[:-1]),
+        of_sequence(truth_x=job.sequence.truth.boxes),
     ]
     assert all(other.path == job.path and other.finished() is None for other in others)
     job.path.write_bytes(b'broken')

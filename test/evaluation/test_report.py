@@ -7,11 +7,19 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
+from sdstrack_ros.errors import SettingError
+from sdstrack_ros.evaluation.bag_writer import BagWriter
+from sdstrack_ros.evaluation.bags import open_bag
 from sdstrack_ros.evaluation.contestants import parse_peer
 from sdstrack_ros.evaluation.evaluate import evaluate, parse_conditions, plan, published_results
+from sdstrack_ros.evaluation.film import film_strip
+from sdstrack_ros.evaluation.missing import Condition
+from sdstrack_ros.evaluation.runner import run_sequence
 from sdstrack_ros.evaluation.sequences import open_folder
+from sdstrack_ros.types import Box, Modality
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 QUIET = [
@@ -60,6 +68,33 @@ def test_numbers_tables_and_boxes_are_written(written):
     assert theirs['mean_iou'] == pytest.approx(1.0)
     assert (out / 'boxes' / 'complete' / 'kcf' / 'square.txt').exists()
     assert {'command', 'processor', 'PyTorch', 'OpenCV'} <= set(numbers['provenance'])
+
+
+def test_two_trackers_of_one_name_are_refused(make_folder, tmp_path):
+    folder = make_folder()
+    theirs = tmp_path / 'theirs'
+    theirs.mkdir()
+    (theirs / 'square.txt').write_text((folder / 'groundtruth.txt').read_text())
+    sequences = [open_folder(folder)]
+    jobs = plan(sequences, [parse_peer('kcf')], parse_conditions([], seed=0), tmp_path / 'out')
+    for names in (['kcf'], ['theirs', 'theirs']):
+        published = [each for name in names for each in published_results(sequences, name, theirs)]
+        with pytest.raises(SettingError, match=f"called '{names[0]}'"):
+            evaluate(jobs, sequences, tmp_path / 'out', 1, published=published)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_moment_without_a_usable_frame_has_an_empty_still(tmp_path):
+    with BagWriter(tmp_path / 'bag', Modality.DEPTH) as bag:
+        for i in range(6):
+            picture = np.full((30, 40, 3), 0 if i == 5 else 90 + i, np.uint8)
+            picture[::2, ::2] += np.uint8(40 if i < 5 else 0)
+            bag.write_rgb(10**9 + i * 40_000_000, picture)
+            bag.write_truth(10**9 + i * 40_000_000, Box(5, 5, 10, 10))
+    sequence = open_bag(tmp_path / 'bag', None)
+    result = run_sequence(sequence, parse_peer('kcf').build(None), 'kcf', Condition('complete'))
+    assert len(result) == 6
+    assert [bool(still.rgb) for still in film_strip(sequence, [result])] == [True] * 5 + [False]
 
 
 def test_the_page_needs_nothing_but_itself(written):

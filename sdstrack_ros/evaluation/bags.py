@@ -196,5 +196,10 @@ class _Pairing:
         while self._events_due and self._events.covers(self._events_due[0]):
             stamp = self._events_due.popleft()
             picture = self._events.picture(stamp)
-            if picture is not None:
+            if picture is None:
+                continue
+            problem = self._unregistered('x', picture, self._rgb_frame_id)
+            if problem is not None:
+                self._synchronizer.reject('x', stamp, message.received_ns, problem)
+            else:
                 self._synchronizer.add_x(Frame(stamp, picture), message.received_ns)

@@ -53,14 +53,15 @@ class Sensors:
         self._modality = modality = Modality(settings.modality)
         self._on_observation = on_observation
         self._synchronizer = Synchronizer(settings.sync)
-        self._health = HealthMonitor(settings.health, self._now())
+        packets = settings.x_transport == 'event_packet'  # they come as events do, at no steady rate
+        self._health = HealthMonitor(settings.health, self._now(), x_periodic=not packets)
         self._monitors: dict[Stream, SensorMonitor] = {'rgb': self._health.rgb, 'x': self._health.x}
         self._arriving: dict[Stream, bool] = {'rgb': False, 'x': False}
         self._contents: dict[Stream, ContentCheck] = {
             'rgb': ContentCheck('rgb', settings.content),
             'x': ContentCheck(modality.value, settings.content),
         }
-        self._events = EventAccumulator(settings.events) if settings.x_transport == 'event_packet' else None
+        self._events = EventAccumulator(settings.events) if packets else None
         self._pictures_due: deque[int] = deque(maxlen=settings.sync.queue)  # stamps of RGB frames
         self._picture_ns = 0
         self._picture_period_ns = round(settings.events.window * 1e9)  # while RGB is down and sets no pace
@@ -135,10 +136,11 @@ class Sensors:
         except Exception as error:  # no message ends the node, whatever OpenCV finds in it
             problem = f'cannot be read: {error!r}'
         now_ns = self._judge(stream, stamp_ns, problem)
+        if stream == 'rgb' and stamp_ns > 0:
+            self._picture_for(stamp_ns, now_ns)  # it answers in the place of a frame that cannot be used
         if problem is not None:
             self._synchronizer.reject(stream, stamp_ns, now_ns, problem)
         elif stream == 'rgb':
-            self._picture_for(stamp_ns, now_ns)
             self._synchronizer.add_rgb(frame, now_ns)
         else:
             self._synchronizer.add_x(frame, now_ns)
@@ -165,7 +167,7 @@ class Sensors:
         packet = EventPacket.from_message(msg)
         try:
             self._events.add(packet)
-            problem = None
+            problem = self._off_grid((packet.height, packet.width))
         except EventDataError as error:
             problem = str(error)
         now_ns = self._judge('x', packet.stamp_ns, problem)
@@ -192,9 +194,18 @@ class Sensors:
     def _add_picture(self, stamp_ns: int, now_ns: int) -> None:
         assert self._events is not None
         picture = self._events.picture(stamp_ns)
-        if picture is not None:
-            self._picture_ns = stamp_ns
+        if picture is None:
+            return
+        self._picture_ns = stamp_ns
+        problem = self._off_grid(picture.shape)
+        if problem is not None:
+            self._synchronizer.reject('x', stamp_ns, now_ns, problem)
+        else:
             self._synchronizer.add_x(Frame(stamp_ns, picture, self._rgb_frame_id), now_ns)
+
+    def _off_grid(self, shape: tuple[int, ...]) -> str | None:
+        """Why event pictures of this shape do not lie on the RGB frame's pixels."""
+        return registration_problem(self._rgb_shape, shape) if self._rgb_shape is not None else None
 
     def _judge(self, stream: Stream, stamp_ns: int, problem: str | None) -> int:
         """Tell the stream's monitor of a message, and the synchroniser what to expect; the time now, ns."""

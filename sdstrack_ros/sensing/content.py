@@ -87,7 +87,8 @@ class ContentCheck:
         if self._size is None:
             self._size = (height, width)
         if (height, width) != self._size:
-            return f'size changed from {self._size[1]}x{self._size[0]} to {width}x{height}'
+            before = f'{self._size[1]}x{self._size[0]}'
+            return f'size changed from {before} to {width}x{height}; reset the tracker to go on with it'
         return None
 
     def _blind(self, image: Image, sample: Image) -> str | None:

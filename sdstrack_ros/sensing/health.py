@@ -51,7 +51,10 @@ class SensorSettings:
         0.3, 'time from stamp to arrival above which a warning is given, s', minimum=0.0, maximum=60.0
     )
     max_loss: float = setting(
-        0.2, 'share of frames lost on the way above which a warning is given', minimum=0.0, maximum=1.0
+        0.2,
+        'share of frames lost on the way, or unusable, above which a warning is given',
+        minimum=0.0,
+        maximum=1.0,
     )
     startup: float = setting(
         5.0, 'time for the first frame, before its absence counts like a loss, s', minimum=0.0, maximum=600.0
@@ -80,7 +83,9 @@ class HealthSettings:
 
     rgb: SensorSettings = field(default_factory=SensorSettings)
     x: SensorSettings = field(default_factory=XSensorSettings)
-    fused_after: int = setting(2, 'pairs in a row until the mode is FUSED', minimum=1, maximum=100)
+    fused_after: int = setting(
+        2, 'pairs since the last such run of frames alone until the mode is FUSED', minimum=1, maximum=100
+    )
     alone_after: int = setting(
         5, 'frames alone in a row, of two healthy sensors, until the mode says so', minimum=2, maximum=1000
     )
@@ -116,13 +121,15 @@ class _Arrival:
     now_ns: int
     stamp_ns: int
     lost: int
+    refused: bool
 
 
 class SensorMonitor:
-    """One sensor; see the module."""
+    """One sensor; see the module. periodic: whether it sends at a steady rate, so that a gap is a loss."""
 
-    def __init__(self, settings: SensorSettings, start_ns: int) -> None:
+    def __init__(self, settings: SensorSettings, start_ns: int, periodic: bool = True) -> None:
         self.settings = settings
+        self._periodic = periodic
         self._start_ns = start_ns
         self._timeout_ns = round(settings.timeout * 1e9)
         self._state = SensorState.NOT_RECEIVED
@@ -151,7 +158,7 @@ class SensorMonitor:
             problem = 'the stamp is zero: the driver has to fill in header.stamp'
         else:
             self._repeated = 0
-            self._arrivals.append(_Arrival(now_ns, stamp_ns, self._lost))
+            self._arrivals.append(_Arrival(now_ns, stamp_ns, self._lost, bool(problem)))
         if problem:
             self._problem = problem
             self._good, self._bad = 0, self._bad + 1
@@ -220,8 +227,8 @@ class SensorMonitor:
         if not steps or self._publishers == 0:
             return 0.0
         period = sorted(steps)[len(steps) // 4]
-        missing = sum(max(0, round(step / period) - 1) for step in steps)
-        missing = max(missing, self._lost - self._arrivals[0].lost)
+        gaps = sum(max(0, round(step / period) - 1) for step in steps)
+        missing = max(gaps if self._periodic else 0, self._lost - self._arrivals[0].lost)
         return missing / (missing + len(steps))
 
     def _level(self, reason: str, now_ns: int) -> Level:
@@ -246,6 +253,9 @@ class SensorMonitor:
                 f'{loss:.0%} of the frames are lost on the way, though the publisher is there: use the '
                 f'shared-memory profile on both sides, or reliable QoS'
             )
+        refused = sum(each.refused for each in self._arrivals)
+        if refused > 1 and refused > self.settings.max_loss * len(self._arrivals):
+            return f'{refused / len(self._arrivals):.0%} of the frames cannot be used: {self._problem}'
         if self._state is SensorState.SLOW:
             return f'{rate:.1f} Hz, below {self.settings.min_rate:g} Hz'
         return self._why_late()
@@ -282,22 +292,27 @@ class HealthReport:
 
 
 class HealthMonitor:
-    """Both sensors and the mode; see the module."""
+    """Both sensors and the mode; see the module. x_periodic: as for its monitor."""
 
-    def __init__(self, settings: HealthSettings, start_ns: int) -> None:
+    def __init__(self, settings: HealthSettings, start_ns: int, x_periodic: bool = True) -> None:
         self.settings = settings
         self.rgb = SensorMonitor(settings.rgb, start_ns)
-        self.x = SensorMonitor(settings.x, start_ns)
+        self.x = SensorMonitor(settings.x, start_ns, x_periodic)
         self._mode = Mode.BLIND
         self._observed = Mode.BLIND
-        self._in_a_row = 0
+        self._pairs = 0  # since the last run of frames alone, or of a sensor that was down
+        self._alone = 0  # in a row
         self._why_alone = ''
 
     def on_observation(self, observation: Observation) -> None:
         """What the synchroniser made of the frames: two healthy sensors may still not go together."""
-        same = observation.mode is self._observed
-        self._in_a_row = self._in_a_row + 1 if same else 1
-        self._observed, self._why_alone = observation.mode, observation.reason
+        self._observed = observation.mode
+        if observation.mode is Mode.FUSED:
+            self._pairs, self._alone = self._pairs + 1, 0
+            return
+        self._alone, self._why_alone = self._alone + 1, observation.reason
+        if self._alone >= self.settings.alone_after:
+            self._pairs = 0
 
     def report(self, now_ns: int) -> HealthReport:
         """The health now."""
@@ -312,9 +327,13 @@ class HealthMonitor:
 
     def _judge(self, rgb: bool, x: bool) -> Mode:
         if not (rgb and x):
+            self._pairs = 0
             return Mode.RGB_ONLY if rgb else Mode.X_ONLY if x else Mode.BLIND
-        enough = self.settings.fused_after if self._observed is Mode.FUSED else self.settings.alone_after
-        if self._in_a_row >= enough or self._mode is Mode.BLIND:
+        if (
+            self._pairs >= self.settings.fused_after
+        ):  # a slower sensor pairs with every second frame, or third
+            return Mode.FUSED
+        if self._alone >= self.settings.alone_after or self._mode is Mode.BLIND:
             return self._observed
         return self._mode
 

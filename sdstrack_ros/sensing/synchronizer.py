@@ -127,6 +127,9 @@ class Synchronizer:
         self._last_lead = self._rgb
         self._alone: deque[_Entry] = deque(maxlen=settings.queue)  # RGB frames that went without X
         self._waits_in_vain = 0
+        self._x_late_by = (
+            0  # how long after its RGB frame the newest X frame came, where that was too long, ns
+        )
 
     def add_rgb(self, frame: Frame, now_ns: int) -> None:
         self._add(self._rgb, _Entry(frame, frame.stamp_ns + self._rgb.offset, now_ns), frame.stamp_ns)
@@ -195,8 +198,11 @@ class Synchronizer:
             queue.steps.append(step)
             queue.late.clear()
         queue.newest, queue.last_arrival, queue.refused = entry.stamp, entry.arrival, not fresh
-        if queue is self._x and self._came_in_time(entry):
-            self._waits_in_vain = 0
+        lag = self._lag(entry) if queue is self._x else None
+        if lag is not None:
+            self._x_late_by = lag if lag > self._timeout else 0
+            if 0 <= lag <= self._timeout:  # an RGB frame would have been paired with it, had it waited
+                self._waits_in_vain = 0
         if self._last_out is not None and self._last_out - self._jump <= entry.stamp <= self._last_out:
             counts.late += fresh
             return
@@ -225,12 +231,10 @@ class Synchronizer:
         if self._last_lead is queue:
             self._last_out = None
 
-    def _came_in_time(self, x: _Entry) -> bool:
-        """Whether an RGB frame would have been paired with this X frame, had it waited."""
-        return any(
-            abs(rgb.stamp - x.stamp) <= self._slop and 0 <= x.arrival - rgb.arrival <= self._timeout
-            for rgb in self._alone
-        )
+    def _lag(self, x: _Entry) -> int | None:
+        """How long after an RGB frame that went alone its X frame comes; None where it belongs to none."""
+        near = [rgb for rgb in self._alone if abs(rgb.stamp - x.stamp) <= self._slop]
+        return min((x.arrival - rgb.arrival for rgb in near), key=abs, default=None)
 
     def _decide(self, now_ns: int) -> bool:
         """Settle the oldest frame; False where all that is queued has to wait."""
@@ -300,6 +304,7 @@ class Synchronizer:
         # X frames up to here are nearer to this RGB frame than to any later one.
         self._x.drop(sum(1 for each in self._x.entries if each.stamp <= horizon))
         if x is not None:
+            self._x_late_by = 0
             self._x.entries.remove(x)
         if x is not None and rgb.frame is None:
             self._send(x.stamp, None, x.frame, reason)
@@ -342,6 +347,9 @@ class Synchronizer:
             return f'x: {x.why_dead or "silent"}'
         if x.newest is None:
             return 'x: nothing received'
+        if self._x_late_by:
+            late, limit = self._x_late_by / 1e6, self.settings.sync_timeout * 1e3
+            return f'x: comes {late:.0f} ms after RGB, sync_timeout is {limit:g} ms'
         away = (x.newest - rgb.stamp) / 1e6
         side = 'older' if away < 0 else 'newer'
         return f'x: no frame within {self.settings.slop * 1e3:g} ms, the newest is {abs(away):.0f} ms {side}'

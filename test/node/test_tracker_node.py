@@ -367,6 +367,32 @@ def test_event_packets_alone_lead_while_rgb_is_down(tester, monkeypatch) -> None
     assert t.boxes[-1].mode == TrackedBox.X_ONLY
 
 
+def test_event_packets_answer_for_rgb_frames_that_cannot_be_used(tester, monkeypatch) -> None:
+    monkeypatch.setattr(sensors, 'EventPacketMsg', ImageMsg)
+    t = tester(modality='event', x_transport='event_packet').start()
+    inputs = t.tracker._pipeline._sensors
+    for seq in range(6):
+        stamp_ns = t.push(rgb='noise' if seq < 3 else np.zeros((120, 160, 3), np.uint8), x=None)
+        inputs._on_events(evt3_packet(stamp_ns - 3_000_000, seq))
+        mode = t.answer_to(stamp_ns).mode
+    assert mode == TrackedBox.X_ONLY
+
+
+def test_event_packets_of_another_size_than_rgb_are_not_used(tester, monkeypatch) -> None:
+    monkeypatch.setattr(sensors, 'EventPacketMsg', ImageMsg)
+    t = tester(modality='event', x_transport='event_packet').start()
+    inputs = t.tracker._pipeline._sensors
+    for seq in range(6):
+        stamp_ns = t.push(x=None)
+        packet = evt3_packet(stamp_ns - 3_000_000, seq)
+        packet.width = 200
+        inputs._on_events(packet)
+        mode = t.answer_to(stamp_ns).mode
+    assert mode == TrackedBox.RGB_ONLY
+    t.wait_for(lambda: t.health.x.state == SensorHealth.INVALID, 'the verdict')
+    assert 'X is 200x120, RGB is 160x120' in t.health.x.reason
+
+
 def test_a_picture_that_opencv_refuses_is_counted_and_survived(tester) -> None:
     t = tester().start()
     t.exchange()

@@ -108,7 +108,7 @@ def test_change_of_size_is_a_problem_until_reset() -> None:
     check = ContentCheck('rgb')
     check.problem(healthy('rgb'))
     smaller = healthy('rgb')[:60, :80]
-    assert check.problem(smaller) == 'size changed from 160x120 to 80x60'
+    assert check.problem(smaller) == 'size changed from 160x120 to 80x60; reset the tracker to go on with it'
     assert check.problem(healthy('rgb')) is None
     check.reset()
     assert check.problem(smaller) is None

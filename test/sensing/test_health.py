@@ -120,6 +120,30 @@ def test_one_bad_frame_changes_nothing_two_do() -> None:
     assert monitor.state(at(13)).state is OK
 
 
+def test_a_sensor_whose_frames_are_often_unusable_is_not_called_well() -> None:
+    monitor = monitor_of(range(10))
+    for index in range(10, 40):
+        monitor.on_frame(at(index), at(index), 'cut off' if index % 2 else None)
+    report = monitor.state(at(39))
+    assert (report.state, report.level) == (OK, Level.WARN)
+    assert report.reason.endswith('0% of the frames cannot be used: cut off')
+    for index in range(40, 60):
+        monitor.on_frame(at(index), at(index))
+    assert monitor.state(at(59)).level is Level.OK
+
+
+def test_gaps_of_a_sensor_without_a_steady_rate_are_no_loss() -> None:
+    monitor = SensorMonitor(SensorSettings(), START, periodic=False)
+    now = START
+    for index in range(60):
+        now += (1 if index % 3 else 12) * MS
+        monitor.on_frame(now, now)
+    assert monitor.state(now).loss == 0.0
+    monitor.on_link(1, lost=30)
+    monitor.on_frame(now + MS, now + MS)
+    assert monitor.state(now + MS).loss > 0.2
+
+
 def test_zero_stamps_are_invalid_and_not_worth_waiting_for() -> None:
     monitor = monitor_of(range(10))
     for index in range(10, 25):
@@ -274,6 +298,16 @@ def test_two_healthy_sensors_that_do_not_pair_are_not_called_fused() -> None:
     assert (report.level, report.message) == (Level.WARN, 'RGB only; x: too far')
     assert bench.play([20]) == [Mode.RGB_ONLY]
     assert bench.play([21]) == [Mode.FUSED]
+
+
+@pytest.mark.parametrize('every', [2, 3])
+def test_a_slower_sensor_that_pairs_whenever_it_can_is_fused(every: int) -> None:
+    bench = Bench()
+    bench.play(range(10), paired=False)
+    for index in range(10, 30):
+        mode = bench.play([index], paired=index % every == 0)[0]
+    assert mode is Mode.FUSED
+    assert bench.health.report(at(29)).message == 'RGB and X'
 
 
 def test_before_the_first_frame_the_tracker_is_blind() -> None:

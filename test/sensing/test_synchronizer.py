@@ -89,6 +89,22 @@ def test_rgb_waits_for_a_missing_partner_until_the_timeout_and_says_why() -> Non
     assert bench.out[1][1].reason == 'x: no frame within 20 ms, the newest is 33 ms older'
 
 
+def test_x_that_comes_later_than_the_wait_is_told_with_the_limit_to_raise() -> None:
+    bench = Bench()
+    for index in range(1, 8):
+        bench.send('rgb', stamp(index), stamp(index))
+        if index > 2:
+            bench.send('x', stamp(index - 2), stamp(index) + 4 * MS)
+    assert set(bench.modes) == {Mode.RGB_ONLY}
+    assert bench.out[-1][1].reason == 'x: comes 70 ms after RGB, sync_timeout is 35 ms'
+    bench = Bench(sync_timeout=0.08)
+    for index in range(1, 8):
+        bench.send('rgb', stamp(index), stamp(index))
+        if index > 2:
+            bench.send('x', stamp(index - 2), stamp(index) + 4 * MS)
+    assert bench.modes[-1] is Mode.FUSED
+
+
 def test_a_silent_sensor_costs_no_latency() -> None:
     bench = Bench()
     bench.synchronizer.set_alive('x', False, 'STALE')

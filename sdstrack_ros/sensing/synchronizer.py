@@ -7,8 +7,8 @@
 
 An RGB frame waits for the X frame nearest in stamp, at most `sync_timeout`, then goes out alone
 with the reason. It does not wait where waiting is known to be useless: X is silent (`set_alive`),
-X has already passed this stamp, X's frame was refused (`reject`), or the last few waits were in
-vain. X frames go out alone only while RGB is overdue. No clock is read: time is an argument.
+X has already passed this stamp, X keeps a slower period in which none falls near it, X's frame was
+refused (`reject`), or the last few waits were in vain. X frames go out alone only while RGB is overdue. No clock is read: time is an argument.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ MAX_WAITS_IN_VAIN = 3
 
 LATE_IN_A_ROW = 3
 """So many frames of a stream in a row behind its newest one, in order: its clock was set back a little."""
+
+
+STEADY_STEPS = 8
+"""So many stamps tell whether a stream keeps its period."""
+
+LONG_GAP = 3
+"""After a silence of so many periods, nothing is foretold from the stamps before it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,13 @@ class _Queue:
     def period(self) -> int:
         """Usual distance of two stamps, ns; 0 while unknown. The lower quartile: gaps only lengthen it."""
         return sorted(self.steps)[len(self.steps) // 4] if self.steps else 0
+
+    def is_steady(self, tolerance: int) -> bool:
+        """Whether the stamps of late have all kept the period, or a multiple of it where frames were lost."""
+        period = self.period
+        return len(self.steps) >= STEADY_STEPS and all(
+            abs(step - max(1, round(step / period)) * period) <= tolerance for step in self.steps
+        )
 
     def forget(self) -> None:
         """Clear what the stream's old clock said; the counts stay."""
@@ -283,8 +297,16 @@ class Synchronizer:
             return False
         nearest = self._nearest_x(rgb)
         if nearest is None:
-            return True
+            return self._x_may_come_near(rgb, x.newest)
         return bool(x.period) and abs(x.newest + x.period - rgb.stamp) < abs(nearest.stamp - rgb.stamp)
+
+    def _x_may_come_near(self, rgb: _Entry, newest: int) -> bool:
+        """Not where X keeps a period in which no frame falls near this one: that of a slower camera."""
+        gap, margin = rgb.stamp - newest, self._slop // 4
+        if not self._x.is_steady(margin) or gap > LONG_GAP * self._x.period:
+            return True
+        ahead = max(1, round(gap / self._x.period)) * self._x.period
+        return abs(gap - ahead) <= self._slop + margin
 
     def _send_rgb(self, rgb: _Entry, now_ns: int) -> None:
         x = self._nearest_x(rgb)

@@ -105,6 +105,18 @@ def test_x_that_comes_later_than_the_wait_is_told_with_the_limit_to_raise() -> N
     assert bench.modes[-1] is Mode.FUSED
 
 
+@pytest.mark.parametrize('every', [2, 3])
+def test_a_slower_x_holds_up_only_the_frames_that_it_joins(every: int) -> None:
+    bench = Bench()
+    for index in range(1, 60):
+        bench.send('rgb', stamp(index), stamp(index))
+        if index % every == 0:
+            bench.send('x', stamp(index), stamp(index) + 10 * MS)
+    late = [(now - seen.lead.stamp_ns, seen.mode) for now, seen in bench.out[30:]]
+    assert set(late) == {(0, Mode.RGB_ONLY), (10 * MS, Mode.FUSED)}
+    assert [mode for _, mode in late].count(Mode.FUSED) >= len(late) // every
+
+
 def test_a_silent_sensor_costs_no_latency() -> None:
     bench = Bench()
     bench.synchronizer.set_alive('x', False, 'STALE')

@@ -8,7 +8,8 @@
 An RGB frame waits for the X frame nearest in stamp, at most `sync_timeout`, then goes out alone
 with the reason. It does not wait where waiting is known to be useless: X is silent (`set_alive`),
 X has already passed this stamp, X keeps a slower period in which none falls near it, X's frame was
-refused (`reject`), or the last few waits were in vain. X frames go out alone only while RGB is overdue. No clock is read: time is an argument.
+refused (`reject`), or the last few waits were in vain. X frames go out alone only while RGB is
+overdue. No clock is read: time is an argument.
 """
 
 from __future__ import annotations

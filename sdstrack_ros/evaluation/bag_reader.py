@@ -70,7 +70,7 @@ class BagReader:
             streams = [
                 own.messages([c for c in own.connections if c.topic == topic])
                 for reader in self._readers
-                for topic in sorted({c.topic for c in reader.connections} & set(topics))
+                for topic in dict.fromkeys(c.topic for c in reader.connections if c.topic in topics)
                 for own in [self._enter(Path(str(reader.path)))]
             ]
             for connection, received_ns, raw in heapq.merge(*streams, key=lambda message: message[1]):

@@ -306,11 +306,11 @@ class HealthMonitor:
 
     def on_observation(self, observation: Observation) -> None:
         """What the synchroniser made of the frames: two healthy sensors may still not go together."""
-        self._observed = observation.mode
+        self._observed, self._why_alone = observation.mode, observation.reason
         if observation.mode is Mode.FUSED:
             self._pairs, self._alone = self._pairs + 1, 0
             return
-        self._alone, self._why_alone = self._alone + 1, observation.reason
+        self._alone += 1
         if self._alone >= self.settings.alone_after:
             self._pairs = 0
 

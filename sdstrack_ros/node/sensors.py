@@ -153,14 +153,18 @@ class Sensors:
         return read(msg, self._modality)
 
     def _unregistered(self, stream: Stream, frame: Frame) -> str | None:
-        """Why an X frame does not lie on the RGB frame's pixels. Only depth is judged by its frame_id too."""
+        """Why an X frame does not lie on the RGB frame's pixels; an RGB frame says where they are."""
         if stream == 'rgb':
             self._rgb_shape, self._rgb_frame_id = frame.image.shape, frame.frame_id
             return None
+        return self._off_grid(frame.image.shape, frame.frame_id)
+
+    def _off_grid(self, shape: tuple[int, ...], frame_id: str = '') -> str | None:
+        """Why X of this shape does not lie on RGB's pixels. Only depth is judged by its frame_id too."""
         if self._rgb_shape is None:
             return None
-        ids = (self._rgb_frame_id, frame.frame_id) if self._modality is Modality.DEPTH else ('', '')
-        return registration_problem(self._rgb_shape, frame.image.shape, *ids)
+        ids = (self._rgb_frame_id, frame_id) if self._modality is Modality.DEPTH else ('', '')
+        return registration_problem(self._rgb_shape, shape, *ids)
 
     def _on_events(self, msg: Any) -> None:
         assert self._events is not None
@@ -202,10 +206,6 @@ class Sensors:
             self._synchronizer.reject('x', stamp_ns, now_ns, problem)
         else:
             self._synchronizer.add_x(Frame(stamp_ns, picture, self._rgb_frame_id), now_ns)
-
-    def _off_grid(self, shape: tuple[int, ...]) -> str | None:
-        """Why event pictures of this shape do not lie on the RGB frame's pixels."""
-        return registration_problem(self._rgb_shape, shape) if self._rgb_shape is not None else None
 
     def _judge(self, stream: Stream, stamp_ns: int, problem: str | None) -> int:
         """Tell the stream's monitor of a message, and the synchroniser what to expect; the time now, ns."""

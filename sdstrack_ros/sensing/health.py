@@ -329,9 +329,8 @@ class HealthMonitor:
         if not (rgb and x):
             self._pairs = 0
             return Mode.RGB_ONLY if rgb else Mode.X_ONLY if x else Mode.BLIND
-        if (
-            self._pairs >= self.settings.fused_after
-        ):  # a slower sensor pairs with every second frame, or third
+        # not in a row: a slower sensor pairs with every second frame, or third
+        if self._pairs >= self.settings.fused_after:
             return Mode.FUSED
         if self._alone >= self.settings.alone_after or self._mode is Mode.BLIND:
             return self._observed

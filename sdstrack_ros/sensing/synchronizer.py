@@ -142,9 +142,8 @@ class Synchronizer:
         self._last_lead = self._rgb
         self._alone: deque[_Entry] = deque(maxlen=settings.queue)  # RGB frames that went without X
         self._waits_in_vain = 0
-        self._x_late_by = (
-            0  # how long after its RGB frame the newest X frame came, where that was too long, ns
-        )
+        # How long after its RGB frame the newest X frame came, where that was too long, ns
+        self._x_late_by = 0
 
     def add_rgb(self, frame: Frame, now_ns: int) -> None:
         self._add(self._rgb, _Entry(frame, frame.stamp_ns + self._rgb.offset, now_ns), frame.stamp_ns)
@@ -303,10 +302,10 @@ class Synchronizer:
 
     def _x_may_come_near(self, rgb: _Entry, newest: int) -> bool:
         """Not where X keeps a period in which no frame falls near this one: that of a slower camera."""
-        gap, margin = rgb.stamp - newest, self._slop // 4
-        if not self._x.is_steady(margin) or gap > LONG_GAP * self._x.period:
+        gap, period, margin = rgb.stamp - newest, self._x.period, self._slop // 4
+        if gap > LONG_GAP * period or not self._x.is_steady(margin):
             return True
-        ahead = max(1, round(gap / self._x.period)) * self._x.period
+        ahead = max(1, round(gap / period)) * period
         return abs(gap - ahead) <= self._slop + margin
 
     def _send_rgb(self, rgb: _Entry, now_ns: int) -> None:

@@ -16,7 +16,7 @@ MISSING = ('auto', 'skip', 'zero', 'last', 'copy')
 
 skip: nothing, it runs the other stream alone, at less than half the cost. zero: zero tokens, as in masked
 training. last: the stream's last frame, if it had one. copy: the other stream's picture. auto: what
-was measured to be the most accurate with small weights, skip for every modality (docs/missing.md).
+was measured to be the most accurate with the weights that ship, skip for every modality (docs/missing.md).
 """
 
 _MEASURED = 'skip'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ class Loss(NamedTuple):
     total: Tensor
     terms: Mapping[str, Tensor]
 
+
+# the endless batches from this step on, on the device that trains
+BatchSource = Callable[[int], Iterator[TrainingBatch]]
 
 # network (called as SDSTrack is), batch, epoch counted from 1
 Objective = Callable[[nn.Module, TrainingBatch, int], Loss]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,13 +24,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import SettingError, TrainingError
 from ..settings import check, setting
-from .batch import Loss, Objective, TrainingBatch
+from .batch import BatchSource, Loss, Objective, TrainingBatch
 from .optimizers import OPTIMIZERS, make_optimizers
 from .progress import CsvLog, ProgressLine
 from .state import load_state, random_state, save_state
 
 Model = TypeVar('Model', bound=nn.Module)
-BatchSource = Callable[[int], Iterator[TrainingBatch]]
 
 STATE_FILE, MODEL_FILE, LOG_FILE = 'state.pt', 'model.safetensors', 'log.csv'
 VALIDATION_FILE = 'validation.csv'
@@ -165,10 +164,8 @@ def train(
     def save(seconds: float) -> None:
         random = random_state()
         if rank == 0:
-            save_state(
-                *(out / STATE_FILE, step, seconds, settings.steps_per_epoch),
-                *(model, optimizers, average, random),
-            )
+            per_epoch = settings.steps_per_epoch
+            save_state(out / STATE_FILE, step, seconds, per_epoch, model, optimizers, average, random)
             save_model(shipped, out / MODEL_FILE)
 
     try:

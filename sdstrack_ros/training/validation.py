@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from .batch import Objective, TrainingBatch
+from .batch import BatchSource, Objective
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Validation:
     Under torch.distributed every process looks at its own share. No random draw of the training is changed.
     """
 
-    batches: Callable[[int], Iterator[TrainingBatch]]
+    batches: BatchSource
     objective: Objective
     steps: int
     seed: int = 0

@@ -131,6 +131,7 @@ class SensorMonitor:
         self.settings = settings
         self._periodic = periodic
         self._start_ns = start_ns
+        self._expected_since_ns: int | None = start_ns  # None: silent, nothing is known to come
         self._timeout_ns = round(settings.timeout * 1e9)
         self._state = SensorState.NOT_RECEIVED
         self._last_message_ns: int | None = None
@@ -158,6 +159,7 @@ class SensorMonitor:
             problem = 'the stamp is zero: the driver has to fill in header.stamp'
         else:
             self._repeated = 0
+            self._expected_since_ns = now_ns
             self._arrivals.append(_Arrival(now_ns, stamp_ns, self._lost, bool(problem)))
         if problem:
             self._problem = problem
@@ -182,9 +184,8 @@ class SensorMonitor:
         last = self._last_message_ns
         age = -1.0 if last is None else max(0, now_ns - last) / 1e9
         reason = self._reason(rate, age, loss, now_ns)
-        expected_ns = self._arrivals[-1].now_ns if self._arrivals else self._start_ns
-        may_come = bool(self._arrivals) or self._state is SensorState.NOT_RECEIVED
-        arriving = may_come and now_ns - expected_ns <= self._patience_ns()
+        since = self._expected_since_ns
+        arriving = since is not None and now_ns - since <= self._patience_ns()
         return SensorReport(self._state, self._level(reason, now_ns), reason, rate, age, loss, arriving)
 
     def _watch(self, now_ns: int) -> None:
@@ -193,13 +194,17 @@ class SensorMonitor:
         if last is None:
             # Simulated time is 0 until a bag is played, and then begins with the recording.
             self._start_ns = min(self._start_ns, now_ns) if self._start_ns else now_ns
+            self._expected_since_ns = self._start_ns
             return
         if last - now_ns > self._timeout_ns:
             self._last_message_ns = last = now_ns
+            if self._expected_since_ns is not None:  # what came by the old clock goes on by the new one
+                self._expected_since_ns = now_ns
             self._arrivals.clear()
         if now_ns - last > self._patience_ns():
             self._state = SensorState.STALE
             self._good = self._bad = self._repeated = 0
+            self._expected_since_ns = None
             self._arrivals.clear()
         while len(self._arrivals) > 3 and now_ns - self._arrivals[0].now_ns > self._timeout_ns:
             self._arrivals.popleft()

@@ -8,8 +8,9 @@
 An RGB frame waits for the X frame nearest in stamp, at most `sync_timeout`, then goes out alone
 with the reason. It does not wait where waiting is known to be useless: X is silent (`set_alive`),
 X has already passed this stamp, X keeps a slower period in which none falls near it, X's frame was
-refused (`reject`), or the last few waits were in vain. X frames go out alone only while RGB is
-overdue. No clock is read: time is an argument.
+refused (`reject`), or the last few waits were in vain. It never takes the X frame of the next RGB
+frame, however wide the slop. X frames go out alone only while RGB is overdue. No clock is read: time
+is an argument.
 """
 
 from __future__ import annotations
@@ -283,8 +284,22 @@ class Synchronizer:
         return not 0 <= now_ns - last < self._rgb.period + self._timeout // 2
 
     def _nearest_x(self, rgb: _Entry) -> _Entry | None:
-        nearest = min(self._x.entries, key=lambda x: abs(x.stamp - rgb.stamp), default=None)
-        return nearest if nearest is not None and abs(nearest.stamp - rgb.stamp) <= self._slop else None
+        own = [x for x in self._x.entries if self._may_pair(x.stamp - rgb.stamp) and not self._wanted(x, rgb)]
+        return min(own, key=lambda x: abs(x.stamp - rgb.stamp), default=None)
+
+    def _may_pair(self, ahead: int, margin: int = 0) -> bool:
+        """Whether an X frame so far ahead of an RGB frame is within its slop and not that of the next one."""
+        return abs(ahead) <= self._slop + margin and (ahead <= 0 or ahead <= (self._apart or ahead) + margin)
+
+    def _wanted(self, x: _Entry, rgb: _Entry) -> bool:
+        """Whether a later RGB frame that waits is nearer to this X frame."""
+        later = next((each for each in self._rgb.entries if each.stamp > rgb.stamp), None)
+        return later is not None and abs(later.stamp - x.stamp) < abs(rgb.stamp - x.stamp)
+
+    @property
+    def _apart(self) -> int:
+        """Stamps this far apart are of two moments of the RGB camera, ns; 0 while its period is unknown."""
+        return self._rgb.period * 3 // 4
 
     def _may_improve(self, rgb: _Entry) -> bool:
         """Whether waiting can bring a partner, or a better one than there is."""
@@ -298,15 +313,17 @@ class Synchronizer:
         nearest = self._nearest_x(rgb)
         if nearest is None:
             return self._x_may_come_near(rgb, x.newest)
+        if rgb.frame is None:  # it only lets X go first; a later X needs no leave
+            return False
         return bool(x.period) and abs(x.newest + x.period - rgb.stamp) < abs(nearest.stamp - rgb.stamp)
 
     def _x_may_come_near(self, rgb: _Entry, newest: int) -> bool:
         """Not where X keeps a period in which no frame falls near this one: that of a slower camera."""
-        gap, period, margin = rgb.stamp - newest, self._x.period, self._slop // 4
+        gap, period, margin = rgb.stamp - newest, self._x.period, min(self._slop, self._apart) // 4
         if gap > LONG_GAP * period or not self._x.is_steady(margin):
             return True
         ahead = max(1, round(gap / period)) * period
-        return abs(gap - ahead) <= self._slop + margin
+        return self._may_pair(ahead - gap, margin)
 
     def _send_rgb(self, rgb: _Entry, now_ns: int) -> None:
         x = self._nearest_x(rgb)
@@ -322,7 +339,7 @@ class Synchronizer:
                 reason = f'{reason}; x: {x.problem}' if reason else f'x: {x.problem}'
             self._waits_in_vain = 0
             horizon = x.stamp - 1
-        self._fill_gap(rgb, now_ns)
+        self._fill_gap(rgb, x, now_ns)
         # X frames up to here are nearer to this RGB frame than to any later one.
         self._x.drop(sum(1 for each in self._x.entries if each.stamp <= horizon))
         if x is not None:
@@ -333,12 +350,13 @@ class Synchronizer:
         else:
             self._send(rgb.stamp, rgb.frame, x.frame if x is not None else None, reason)
 
-    def _fill_gap(self, rgb: _Entry, now_ns: int) -> None:
-        """Let X answer for the moments that RGB missed before this frame."""
-        apart = self._rgb.period * 3 // 4
+    def _fill_gap(self, rgb: _Entry, partner: _Entry | None, now_ns: int) -> None:
+        """Let X answer for the moments that RGB missed before this frame; its partner stays for it."""
+        apart = self._apart
         if not apart:
             return
-        for x in list(self._x.entries):
+        # With a fast RGB camera the partner can lie further back than that.
+        for x in [each for each in self._x.entries if each is not partner]:
             since = apart if self._last_out is None else x.stamp - self._last_out
             in_gap = since >= apart and rgb.stamp - x.stamp >= apart
             if in_gap and x.may_lead and now_ns - x.arrival <= self._timeout:

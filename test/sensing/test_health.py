@@ -245,6 +245,16 @@ def test_a_clock_set_back_is_no_silence() -> None:
     assert monitor.state(at(20)).state is STALE
 
 
+def test_after_a_clock_set_back_frames_are_expected_as_before() -> None:
+    monitor = monitor_of(range(1000, 1020))
+    assert monitor.state(at(0)).arriving
+    assert monitor.state(at(9)).arriving
+    assert not monitor.state(at(10)).arriving
+    silent = monitor_of(range(1000, 1020))
+    assert silent.state(at(1040)).state is STALE
+    assert not silent.state(at(0)).arriving
+
+
 class Bench:
     """A health monitor whose sensors deliver together or alone."""
 

@@ -226,6 +226,39 @@ def test_an_offset_clock_pairs_only_with_the_offset_set(offset: int) -> None:
         assert bench.modes.count(mode) == 20
 
 
+def test_a_partner_further_back_than_the_period_of_rgb_stays_its_partner() -> None:
+    bench = Bench()
+    for index in range(1, 11):  # 60 Hz
+        pair(bench, index / 2, delay=0)
+    bench.send('x', stamp(11 / 2), stamp(11 / 2))  # its RGB frame is lost, and X goes silent
+    bench.synchronizer.set_alive('x', False, 'STALE')
+    bench.send('rgb', stamp(12 / 2), stamp(12 / 2))
+    assert bench.modes == [Mode.FUSED] * 11
+    assert bench.out[-1][1].x.stamp_ns == stamp(11 / 2)
+
+
+@pytest.mark.parametrize('first', ['rgb', 'x'])
+def test_one_lost_x_frame_of_a_fast_camera_does_not_shift_the_pairs_after_it(first: str) -> None:
+    bench = Bench()
+    lost = 20
+    for index in range(1, 40):  # 60 Hz: the next X frame is within slop
+        for stream, delay in ((first, 0), ('x' if first == 'rgb' else 'rgb', 3 * MS)):
+            if (stream, index) != ('x', lost):
+                bench.send(stream, stamp(index / 2), stamp(index / 2) + delay)
+    assert bench.modes == [Mode.RGB_ONLY if index == lost else Mode.FUSED for index in range(1, 40)]
+    assert all(seen.x is None or seen.rgb.stamp_ns == seen.x.stamp_ns for _, seen in bench.out)
+
+
+def test_x_at_half_the_rate_of_a_fast_rgb_camera_holds_nothing_up() -> None:
+    bench = Bench()
+    for index in range(1, 60):
+        bench.send('rgb', stamp(index / 2), stamp(index / 2))
+        if index % 2 == 0:
+            bench.send('x', stamp(index / 2), stamp(index / 2) + 3 * MS)
+    late = [(now - seen.lead.stamp_ns, seen.mode) for now, seen in bench.out[30:]]
+    assert set(late) == {(0, Mode.RGB_ONLY), (3 * MS, Mode.FUSED)}
+
+
 def test_a_refused_frame_releases_its_partner_at_once() -> None:
     bench = Bench()
     pair(bench, 1)
@@ -351,15 +384,18 @@ FAULTY_FRAME = st.fixed_dictionaries(
 FAULTY_STREAM = st.lists(FAULTY_FRAME, min_size=1, max_size=60)
 
 
-def deliver(bench: Bench, streams: dict[str, list[dict]], offset: int) -> list[int]:
-    """Play random faults in order of arrival; return the stamps of RGB that were in order and usable."""
+def deliver(bench: Bench, streams: dict[str, list[dict]], offset: int, pace: int) -> list[int]:
+    """Play random faults in order of arrival; return the stamps of RGB that were in order and usable.
+
+    pace: frames in one PERIOD.
+    """
     queue = []
     for stream, frames in streams.items():
         for index, frame in enumerate(frames):
             if frame['lost']:
                 continue
-            at = stamp(100 + index) + frame['jitter'] + (offset if stream == 'x' else 0)
-            sent = stamp(100 + index) + frame['delay']
+            at = stamp(100 + index / pace) + frame['jitter'] + (offset if stream == 'x' else 0)
+            sent = stamp(100 + index / pace) + frame['delay']
             heapq.heappush(queue, (sent, stream, index, at, frame['fate']))
             if frame['fate'] == 'repeated':
                 heapq.heappush(queue, (sent + MS, stream, index, at, 'fine'))
@@ -383,12 +419,13 @@ def deliver(bench: Bench, streams: dict[str, list[dict]], offset: int) -> list[i
     x=FAULTY_STREAM,
     offset=st.sampled_from([0, 0, 15 * MS, -200 * MS, 200 * MS]),
     dead=st.booleans(),
+    pace=st.sampled_from([1, 1, 2, 4]),
 )
-def test_whatever_arrives(rgb: list[dict], x: list[dict], offset: int, dead: bool) -> None:
+def test_whatever_arrives(rgb: list[dict], x: list[dict], offset: int, dead: bool, pace: int) -> None:
     """Order, bounded waiting and book-keeping hold for every fault in every mixture."""
     bench = Bench()
     bench.synchronizer.set_alive('x', not dead)
-    usable = deliver(bench, {'rgb': rgb, 'x': x}, offset)
+    usable = deliver(bench, {'rgb': rgb, 'x': x}, offset, pace)
 
     assert all(before < after for before, after in pairwise(bench.stamps))
     for now, observation in bench.out:

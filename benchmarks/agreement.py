@@ -14,7 +14,8 @@ import torch
 from stand_in import videos
 
 from sdstrack_ros.model import load_default
-from sdstrack_ros.model.precision import PRECISIONS, at_precision
+from sdstrack_ros.model.config import PRECISIONS
+from sdstrack_ros.model.precision import at_precision
 from sdstrack_ros.training.trust import Video, accuracy, agreement
 from sdstrack_ros.types import Modality
 

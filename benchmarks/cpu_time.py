@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from sdstrack_ros.bench.networks import MODES, count_flops, named_model
+from sdstrack_ros.model.config import PRECISIONS
 from sdstrack_ros.model.linear import Linear
-from sdstrack_ros.model.precision import PRECISIONS, at_precision
+from sdstrack_ros.model.precision import at_precision
 from sdstrack_ros.types import Modality
 
 ROUNDS = 7

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..errors import SettingError
-from ..model.precision import PRECISIONS
+from ..model.config import PRECISIONS
 from ..model.threads import available_cores
 from ..types import Box
 from .annotation import first_frame, parse_box, pick_box

@@ -9,6 +9,9 @@ from typing import Any
 
 from ..errors import CheckpointError
 
+PRECISIONS = ('fp32', 'bf16', 'int8')
+"""What a network can run in; see `precision.py`."""
+
 ELIMINATION_QUERIES = ('centre', 'template')
 
 
@@ -33,6 +36,9 @@ class Calibration:
             raise ValueError(
                 f'calibration: need 0 <= lost <= uncertain <= 1, not {self.lost}, {self.uncertain}'
             )
+        unknown = [each for each in self.precisions if each not in PRECISIONS]
+        if unknown:
+            raise ValueError(f'calibration: precision {unknown[0]!r} is not one of {PRECISIONS}')
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class SDSTrackConfig:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
+        self._check_numbers()
         problems = [
             (self.dim % self.heads != 0, f'dim {self.dim} is not a multiple of heads {self.heads}'),
             (self.dim % 4 != 0, f'dim {self.dim} is not a multiple of 4'),
@@ -80,6 +87,16 @@ class SDSTrackConfig:
         for wrong, message in problems:
             if wrong:
                 raise ValueError(f'network config: {message}')
+
+    def _check_numbers(self) -> None:
+        """The values may come from a file."""
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if each.type == 'int' and not (whole and value > 0):
+                raise ValueError(f'network config: {each.name} {value!r} is not a whole number above 0')
+            if each.type == 'float' and not (whole or isinstance(value, float)):
+                raise ValueError(f'network config: {each.name} {value!r} is not a number')
 
     @property
     def template_grid(self) -> int:
@@ -108,7 +125,7 @@ class SDSTrackConfig:
             for name in ('fusion_blocks', 'elimination_blocks'):
                 values[name] = tuple(values[name])
             if values['calibration'] is not None:
-                calibration = values['calibration']
+                calibration = dict(values['calibration'])
                 precisions = tuple(calibration.pop('precisions', ()))
                 values['calibration'] = Calibration(**calibration, precisions=precisions)
             return cls(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,6 +11,12 @@ from torch import Tensor, nn
 
 # What torch.compile emits for frozen linear layers; on AMD the BLAS behind F.linear reaches half its rate.
 _onednn: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None)
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 by itself. Where not, oneDNN refuses it, and torch is slow."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Linear(nn.Linear):
@@ -31,10 +38,10 @@ class Linear(nn.Linear):
     def _by_onednn(self, x: Tensor) -> bool:
         return (
             _onednn is not None
+            and not torch.compiler.is_compiling()
             and x.device.type == 'cpu'
             and x.dtype == self.weight.dtype
-            and x.dtype in (torch.float32, torch.bfloat16)
+            and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and has_bfloat16()))
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled('cpu')
-            and not torch.compiler.is_compiling()
         )

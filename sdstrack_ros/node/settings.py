@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 
 from ..errors import SettingError
 from ..model import Calibration
-from ..model.precision import PRECISIONS
+from ..model.config import PRECISIONS
 from ..sensing.content import ContentSettings
 from ..sensing.events import EventSettings
 from ..sensing.health import HealthSettings

@@ -12,7 +12,7 @@ import torch
 
 from ..errors import TrainingError
 from ..model.network import SDSTrack
-from ..model.precision import PRECISIONS, at_precision
+from ..model.precision import at_precision, available_precisions
 from ..simulation.pairs import PairSource
 from ..simulation.sequence import render_sequence
 from ..tracking.tracker import Tracker
@@ -57,14 +57,18 @@ class Video(NamedTuple):
 def trusted_precisions(
     model: SDSTrack, modality: Modality, seeds: tuple[int, ...] = (0, 1), frames: int = 60
 ) -> tuple[str, ...]:
-    """The precisions of fewer bits that change neither boxes nor accuracy, on rendered videos."""
+    """The precisions of fewer bits that change neither boxes nor accuracy, on rendered videos.
+
+    Judged on the CPU, wherever `model` is: it has the most of them. What this machine lacks is not trusted.
+    """
+    model = copy.deepcopy(model).cpu()
     videos = []
     for seed in seeds:
         rendered = render_sequence(modality, frames=frames, width=320, height=240, seed=seed)
         videos.append(Video(modality, list(zip(rendered.rgb, rendered.x, strict=True)), rendered.boxes))
     exact = sum(accuracy(model, video) for video in videos)
     trusted = []
-    for precision in PRECISIONS[1:]:
+    for precision in available_precisions(torch.device('cpu'))[1:]:
         reduced, _ = at_precision(model, precision)
         same = sum(agreement(model, reduced, video) for video in videos)
         lost = exact - sum(accuracy(reduced, video) for video in videos)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from sdstrack_ros.errors import SettingError
+from sdstrack_ros.errors import CheckpointError, SettingError
 from sdstrack_ros.model import Calibration, SDSTrack, SDSTrackConfig, initialise_foundation, precision
-from sdstrack_ros.model.precision import PRECISIONS, at_precision, compiled
+from sdstrack_ros.model.config import PRECISIONS
+from sdstrack_ros.model.precision import at_precision, available_precisions, compiled
 from sdstrack_ros.types import Mode
 
 SMALL = SDSTrackConfig(
@@ -103,6 +108,60 @@ def test_precisions_travel_with_the_weights(tmp_path):
 def test_unknown_precision_is_named(model):
     with pytest.raises(SettingError, match='fp8'):
         at_precision(model, 'fp8')
+
+
+def test_what_is_to_be_compiled_is_never_int8(model, monkeypatch):
+    with pytest.raises(SettingError, match='cannot be compiled'):
+        at_precision(model, 'int8', compilable=True)
+    trusted = SDSTrack(dataclasses.replace(SMALL, calibration=TRUSTED)).eval()
+    monkeypatch.setattr(precision, '_fastest', lambda variants: 'int8' if 'int8' in variants else 'fp32')
+    assert at_precision(trusted, 'auto', compilable=True)[1] == 'fp32'
+
+
+def test_int8_is_for_cpus():
+    assert available_precisions(torch.device('cuda')) == ('fp32', 'bf16')
+
+
+def test_a_network_in_int8_is_not_saved_by_half(model, tmp_path):
+    reduced, _ = at_precision(model, 'int8')
+    with pytest.raises(CheckpointError, match='int8'):
+        reduced.save(tmp_path / 'm.safetensors')
+
+
+ON_AN_OLDER_CPU = """
+import torch
+from test_precision import SMALL, TRUSTED, dataclasses, images
+from sdstrack_ros.model import SDSTrack, initialise_foundation
+from sdstrack_ros.model.linear import Linear, has_bfloat16
+from sdstrack_ros.model.precision import Int8Linear, at_precision
+
+assert not has_bfloat16()
+torch.manual_seed(0)
+model = SDSTrack(dataclasses.replace(SMALL, calibration=TRUSTED))
+initialise_foundation(model)
+with torch.inference_mode():
+    exact = model.eval()(*images()).size_map
+    for precision in ('bf16', 'int8'):
+        found = at_precision(model, precision)[0](*images()).size_map
+        torch.testing.assert_close(found, exact, atol=0.02, rtol=0)
+    layer, x = Linear(192, 64), torch.rand(8, 192)
+    torch.nn.init.ones_(layer.weight)
+    torch.testing.assert_close(Int8Linear(layer, False)(x), layer(x), atol=0.5, rtol=0.01)
+assert at_precision(model, 'auto')[1] != 'bf16'
+"""
+
+
+def test_a_cpu_without_bfloat16_and_vnni_runs_every_precision():
+    """The kernels of such a CPU, chosen by the libraries' own switches: most desktops have no others."""
+    older = {
+        'ONEDNN_MAX_CPU_ISA': 'AVX2',
+        'ATEN_CPU_CAPABILITY': 'avx2',
+        'PYTHONPATH': str(Path(__file__).parent),
+    }
+    done = subprocess.run(
+        [sys.executable, '-c', ON_AN_OLDER_CPU], env=os.environ | older, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize('mode', MODES)

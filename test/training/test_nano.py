@@ -7,7 +7,7 @@ import torch
 
 from sdstrack_ros.errors import SettingError
 from sdstrack_ros.model import Calibration, SDSTrack, SDSTrackConfig, initialise_foundation
-from sdstrack_ros.model.precision import PRECISIONS
+from sdstrack_ros.model.config import PRECISIONS
 from sdstrack_ros.simulation.library import procedural_library
 from sdstrack_ros.simulation.pairs import PairSource
 from sdstrack_ros.training import nano, trust
@@ -175,6 +175,13 @@ def test_only_precisions_that_keep_the_boxes_are_trusted(monkeypatch, same) -> N
     monkeypatch.setattr(trust, 'at_precision', lambda exact, name: (model if same else other, name))
     trusted = trust.trusted_precisions(model, Modality.DEPTH, seeds=(0,), frames=6)
     assert trusted == (PRECISIONS[1:] if same else ())
+
+
+def test_precisions_that_the_machine_lacks_are_not_trusted(monkeypatch) -> None:
+    monkeypatch.setattr(trust, 'available_precisions', lambda device: ('fp32', 'bf16'))
+    monkeypatch.setattr(trust, 'at_precision', lambda exact, name: (exact, name))
+    model = SDSTrack(TINY).eval()
+    assert trust.trusted_precisions(model, Modality.DEPTH, seeds=(0,), frames=6) == ('bf16',)
 
 
 def test_several_processes_are_refused(monkeypatch) -> None:

@@ -350,11 +350,17 @@ class SDSTrack(nn.Module):
         config, tensors = read_checkpoint(path)
         with torch.device('meta'):
             model = cls(config)
+        parts: tuple[Part, ...] = ('foundation', 'adapters')
+        for part in parts:
+            if tensors.keys() == set(model._keys(part)):
+                raise CheckpointError(
+                    f'{path}: the {part} alone; give a whole network, as training writes it'
+                )
         state = model.state_dict()
         if config is not None:
             unused = (key for key in state if is_unused_key(key, config))
             tensors |= {key: torch.zeros(state[key].shape) for key in unused}
-        check_keys(path, {key: value.shape for key, value in state.items()}, tensors)
+        check_keys(path, state, tensors)
         model.load_state_dict(tensors, assign=True)
         return model.eval().to(device)
 
@@ -391,7 +397,7 @@ class SDSTrack(nn.Module):
     def _load_part(self, path: str | Path, tensors: dict[str, Tensor], part: Part) -> None:
         state = self.state_dict()
         read = {key: value for key, value in tensors.items() if not is_unused_key(key, self.config)}
-        check_keys(path, {key: state[key].shape for key in self._keys(part)}, read)
+        check_keys(path, {key: state[key] for key in self._keys(part)}, read)
         self.load_state_dict(read, strict=False)
 
     def _keys(self, part: Part) -> list[str]:

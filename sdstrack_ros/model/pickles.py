@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,15 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+
+SHOWN_KEYS = 5
+
+
+def listed(keys: Iterable[str]) -> str:
+    """The first few, and how many more there are."""
+    names = list(keys)
+    rest = f' and {len(names) - SHOWN_KEYS} more' if len(names) > SHOWN_KEYS else ''
+    return f'{", ".join(names[:SHOWN_KEYS])}{rest}'
 
 
 class _Inert:
@@ -78,7 +87,7 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
             f'{path}: damaged, or not a checkpoint ({type(error).__name__}: {error}); copy it again'
         ) from error
     if not isinstance(content, Mapping) or not isinstance(content.get('net'), Mapping):
-        found = ', '.join(map(repr, content)) if isinstance(content, Mapping) else type(content).__name__
+        found = listed(map(repr, content)) if isinstance(content, Mapping) else type(content).__name__
         raise CheckpointError(
             f"{path}: no state dict under 'net' (found: {found}); not a tracker's checkpoint"
         )

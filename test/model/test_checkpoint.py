@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pickle
 import re
@@ -181,6 +182,9 @@ def test_what_is_no_checkpoint(tmp_path):
     torch.save({'model': {}, 'epoch': 3}, path)
     with pytest.raises(CheckpointError, match=r"'model', 'epoch'"):
         SDSTrack.from_checkpoint(path)
+    torch.save({f'weight{i}': torch.zeros(1) for i in range(400)}, path)
+    with pytest.raises(CheckpointError, match=r"'weight4' and 395 more"):
+        SDSTrack.from_checkpoint(path)
 
 
 def test_misfits_are_named(seeded_state, tmp_path):
@@ -198,6 +202,20 @@ def test_misfits_are_named(seeded_state, tmp_path):
     assert '1 misshapen: box_head.conv5_ctr.bias is (7,), expected (1,)' in message
 
 
+def test_weights_of_whole_numbers_are_named(seeded_state, tmp_path):
+    path = tmp_path / 'whole.pth'
+    torch.save({'net': seeded_state | {'backbone.norm.bias': torch.zeros(768, dtype=torch.int64)}}, path)
+    with pytest.raises(CheckpointError, match=r'1 mistyped: backbone\.norm\.bias is torch\.int64'):
+        SDSTrack.from_checkpoint(path)
+
+
+def test_keys_of_a_wrapped_network_are_named(seeded_state, tmp_path):
+    path = tmp_path / 'wrapped.pth'
+    torch.save({'net': {f'module.{key}': value for key, value in seeded_state.items()}}, path)
+    with pytest.raises(CheckpointError, match=r'unexpected: module\.'):
+        SDSTrack.from_foundation(path)
+
+
 def test_own_safetensors_round_trip(tmp_path):
     model, path = small_model(), tmp_path / 'small.safetensors'
     model.save(path)
@@ -208,6 +226,35 @@ def test_own_safetensors_round_trip(tmp_path):
     assert halved.backbone.pos_embed_z.dtype == torch.float32
     weight = model.backbone.patch_embed.proj.weight
     assert torch.equal(halved.backbone.patch_embed.proj.weight, weight.half().float())
+
+
+def test_a_network_does_not_change_with_its_file(tmp_path):
+    """Written over or cut short while a node runs."""
+    model, path = small_model(), tmp_path / 'small.safetensors'
+    model.save(path)
+    loaded = SDSTrack.from_checkpoint(path)
+    with path.open('r+b') as file:
+        file.write(bytes(path.stat().st_size))
+    assert_same_network(model, loaded)
+
+
+def test_one_part_is_no_network(tmp_path):
+    for part in ('foundation', 'adapters'):
+        small_model().save(tmp_path / 'part.safetensors', part)
+        with pytest.raises(CheckpointError, match=f'the {part} alone'):
+            SDSTrack.from_checkpoint(tmp_path / 'part.safetensors')
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    model, path = small_model(), tmp_path / 'spoilt.safetensors'
+    weight = model.backbone.patch_embed.proj.weight
+    weight.data[0, 0, 0, 0] = 1e5
+    with pytest.raises(CheckpointError, match=r'too large for float16: backbone\.patch_embed'):
+        model.save(path, half=True)
+    weight.data[0, 0, 0, 0] = torch.nan
+    model.save(path)
+    with pytest.raises(CheckpointError, match=r'no numbers in backbone\.patch_embed'):
+        SDSTrack.from_checkpoint(path)
 
 
 def test_safetensors_without_config(tmp_path):
@@ -269,6 +316,18 @@ def test_config_round_trip():
         SDSTrackConfig(dim=100, heads=3)
     with pytest.raises(ValueError, match='lost'):
         Calibration(uncertain=0.2, lost=0.4)
+    with pytest.raises(ValueError, match='fp8'):
+        Calibration(uncertain=0.4, lost=0.2, precisions=('fp8',))
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [('heads', 0), ('dim', 48.0), ('depth', -2), ('mlp_ratio', None), ('patch', True), ('calibration', 'no')],
+)
+def test_a_config_of_wrong_values_is_named(name, value):
+    values = json.loads(SMALL.to_json()) | {name: value}
+    with pytest.raises(CheckpointError, match='calibration|dictionary' if name == 'calibration' else name):
+        SDSTrackConfig.from_json(json.dumps(values))
 
 
 def test_unwritable_target(tmp_path):

@@ -17,6 +17,9 @@ from ..tracking import Tracker
 from ..types import Box
 from .settings import NodeSettings
 
+GRAPHS_IN_THREADS = '2.13'
+_WARM_UPS = 3  # a CUDA graph is warmed up, recorded, and only then replayed
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -37,20 +40,31 @@ def load_model(settings: NodeSettings) -> LoadedModel:
         network, name = SDSTrack.from_checkpoint(path, device=device), path.name
     else:
         network, name = load_default(settings.modality, device=device), f'nano {settings.modality}'
-    network, precision = at_precision(network, settings.precision)
+    network, precision = at_precision(network, settings.precision, compilable=settings.compile)
     if settings.compile:
+        check_compile(device)
         network = compiled(network)
     return LoadedModel(network, name, shown if precision == 'fp32' else f'{shown}, {precision}')
 
 
-def warm_up(model: LoadedModel, modality: str) -> None:
-    """Run every mode once on nothing, so that the first frame is not the slow one."""
+def check_compile(device: torch.device) -> None:
+    """SettingError where the compiled network would fail in the thread that tracks."""
+    if device.type == 'cuda' and torch.__version__ < GRAPHS_IN_THREADS:
+        raise SettingError(
+            f'compile: on CUDA it needs torch {GRAPHS_IN_THREADS} or newer, this is {torch.__version__}: its '
+            f'CUDA graphs belong to the main thread; upgrade torch, or leave compile off'
+        )
+
+
+def warm_up(model: LoadedModel, settings: NodeSettings) -> None:
+    """Run every mode on nothing, as frames will be, so that none of them is a slow one."""
     rgb = np.zeros((240, 320, 3), np.uint8)
-    x = np.zeros((240, 320), np.uint16) if modality == 'depth' else rgb
-    tracker = Tracker(model.network, modality)
+    x = np.zeros((240, 320), np.uint16) if settings.modality == 'depth' else rgb
+    tracker = Tracker(model.network, settings.modality, settings.missing)
     tracker.init(rgb, x, Box(120, 80, 80, 80))
     for pair in ((rgb, x), (rgb, None), (None, x)):
-        tracker.track(*pair)
+        for _ in range(_WARM_UPS):
+            tracker.track(*pair)
 
 
 def choose_device(wanted: str) -> torch.device:

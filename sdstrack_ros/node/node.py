@@ -93,7 +93,7 @@ class TrackerNode(LifecycleNode):
     def _configure(self) -> None:
         check_transport(self._settings)
         model = load_model(self._settings)
-        warm_up(model, self._settings.modality)
+        warm_up(model, self._settings)
         self.get_logger().info(f'{self._settings.modality} model {model.name} on {model.device}')
         self._model = model
         self._idle = Status(Level.WARN, 'inactive', model=model.name, device=model.device)

@@ -113,7 +113,7 @@ def hann_window(grid: int) -> Tensor:
     return (wave[:, None] * wave[None, :]).view(1, 1, grid, grid)
 
 
-def clip(box: Box, width: int, height: int, margin: float = 10.0) -> Box:
+def clip(box: Box, width: int, height: int, margin: float) -> Box:
     """The part of the box that is in the image, kept at least `margin` px in size and inside it."""
     x1, x2 = min(max(0.0, box.x), width - margin), min(max(margin, box.x + box.w), float(width))
     y1, y2 = min(max(0.0, box.y), height - margin), min(max(margin, box.y + box.h), float(height))

@@ -54,6 +54,10 @@ class Pair:
         """With the earlier frame of a stream that is missing now."""
         return Pair(self.rgb or earlier.rgb, self.x or earlier.x)
 
+    def copied(self) -> Pair:
+        """With images of its own: the caller's may be buffers that the next frame is written to."""
+        return Pair(*(each and Picture(each.image.copy(), each.convert) for each in (self.rgb, self.x)))
+
     def __and__(self, other: Pair) -> Pair:
         """Of this pair the streams that the other has too."""
         return Pair(other.rgb and self.rgb, other.x and self.x)

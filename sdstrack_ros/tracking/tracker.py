@@ -30,6 +30,9 @@ from .crops import checked_box, clip, crop, hann_window, normalise
 from .streams import Pair, observe, stand_in
 from .target import Look, TargetMonitor, TargetSettings
 
+LEAST_SIDE = 10.0
+"""Of a box, px, as published; for a calibrated tracker no more than the target had in its first frame."""
+
 
 @dataclass(frozen=True)
 class TrackResult:
@@ -72,6 +75,7 @@ class Tracker:
         self._known = (self._template_pair, Box(0, 0, 0, 0))  # a frame, and where the target is in it
         self._size_bias: dict[Mode, tuple[float, float]] = {}
         self._size: tuple[int, int] | None = None
+        self._least_side = LEAST_SIDE
         self.box: Box | None = None
         """Where the target was last reported, px; None before `init`."""
 
@@ -96,9 +100,11 @@ class Tracker:
         template, _ = self._crops(
             pair, box, self.model.config.template_factor, self.model.config.template_size
         )
+        pair = pair.copied()
         self._appearance, self._size = appearance, size
         self._template, self._template_pair, self._earlier = template, pair, pair
         self._known, self._size_bias = (pair, box), {}
+        self._least_side = LEAST_SIDE if self._size_rate is None else min(LEAST_SIDE, box.w, box.h)
         self._monitor.start(box)
         self.box = box
 
@@ -123,7 +129,7 @@ class Tracker:
         held = self._reacquires and state is not TargetState.TRACKING
         self.box = self._monitor.box if held else box
         if self.missing == 'last':
-            self._earlier = seen
+            self._earlier = seen.copied()
         if (
             not self.template_complete
             and state is TargetState.TRACKING
@@ -150,7 +156,7 @@ class Tracker:
                 for old, new, wrong in ((around.w, found.w, bias[0]), (around.h, found.h, bias[1]))
             )
             found = Box.from_center(*found.center, w, h)
-        return clip(found, *self._size), score, raw_score
+        return clip(found, *self._size, self._least_side), score, raw_score
 
     def _bias_of_size(self, seen: Pair) -> tuple[float, float]:
         """How many times too wide and too high the network finds the target in the frame where it is known.
@@ -231,4 +237,4 @@ class Tracker:
         half = slice(0, 3) if known.rgb is None else slice(3, 6)
         self._template[:, half] = template[:, half]
         self._template_pair = known.filled_from(pair)
-        self._known = (pair, self.box)
+        self._known = (pair.copied(), self.box)

@@ -79,7 +79,7 @@ def test_hann_window_and_clip_parity(golden):
     expected = golden('preprocess')
     np.testing.assert_allclose(hann_window(16).numpy(), expected['hann16'], atol=1e-7)
     for given, clipped in zip(expected['clip_in'], expected['clip_out'], strict=True):
-        assert clip(Box.of(given), 320, 240) == pytest.approx(Box.of(clipped))
+        assert clip(Box.of(given), 320, 240, 10.0) == pytest.approx(Box.of(clipped))
 
 
 @pytest.mark.parametrize(

@@ -299,3 +299,30 @@ def test_the_size_follows_the_network_at_the_calibrated_rate(frames):
         boxes[rate] = tracker.track(*frames[1]).box
     assert [boxes[rate].w for rate in (0.0, 0.5, 1.0)] == pytest.approx([32, 1.2 * 32, 1.44 * 32])
     assert boxes[0.0].center == pytest.approx(boxes[1.0].center)
+
+
+@pytest.mark.parametrize('missing', MISSING)
+def test_a_buffer_that_the_next_frame_is_written_to_changes_nothing(frames, missing):
+    """As cameras hand them out. The last frame lacks a stream, for which the first is judged anew."""
+    results = []
+    for reuse in (False, True):
+        tracker = Tracker(small_model(SURE), 'depth', missing)
+        buffers = [np.empty_like(image) for image in frames[0]]
+        for index, pair in enumerate(frames[:4]):
+            given = buffers if reuse else [image.copy() for image in pair]
+            for buffer, image in zip(given, pair, strict=True):
+                buffer[:] = image
+            if index == 0:
+                tracker.init(*given, BOX)
+            else:
+                results.append((reuse, tracker.track(given[0], given[1] if index < 3 else None)))
+    half = len(results) // 2
+    assert [each for _, each in results[:half]] == [each for _, each in results[half:]]
+
+
+def test_a_small_target_keeps_a_small_box(frames):
+    small = Box(100.0, 80.0, 6.0, 6.0)
+    for calibration, least in ((dataclasses.replace(SURE, size_rate=1.0), 6.0), (None, 10.0)):
+        tracker = Tracker(judging(calibration, [0.05, 0.25]), 'depth')
+        tracker.init(*frames[0], small)
+        assert min(tracker.track(*frames[1]).box[2:]) == least

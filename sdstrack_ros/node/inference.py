@@ -18,6 +18,10 @@ from .worker import LatestWorker
 Answer = Callable[[Observation, Estimate, int], None]
 
 
+OTHER_CLOCK_NS = 5_000_000_000
+"""A box whose stamp is so far ahead of the frames is of another clock: it would wait for ever."""
+
+
 @dataclass
 class _Target:
     """One target. `caught_up`: the frames between its first one and the present have been looked at.
@@ -98,7 +102,10 @@ class Inference:
                 self.forget_frames()
             self._history.add(observation)
             wish = self._wish
-            if wish is not None and observation.lead.stamp_ns >= wish.stamp_ns:
+            if wish is not None and (problem := self._of_other_clock(wish.stamp_ns)):
+                self._wish = None
+                self._refuse(f'target {wish.target_id} could not start: {problem}')
+            elif wish is not None and observation.lead.stamp_ns >= wish.stamp_ns:
                 self._wish = None
                 # its own frame may have been lost on the way: then the one after it, if it came soon
                 soon = self._history.covers(wish.stamp_ns)
@@ -117,13 +124,15 @@ class Inference:
         """Follow a new target from the frame with this stamp on (0: the newest); its id, and what happens.
 
         Where that frame has yet to come, the target waits for it. Raises BoxError where the box is degenerate
-        or outside the image, or the frame is no longer there; the old target then stays.
+        or outside the image, or the frame is no longer there or far ahead; the old target then stays.
         """
         with self._lock:
             newest = self._history.newest
             if newest is None or stamp_ns > newest.lead.stamp_ns:
                 if not box.is_finite or box.w <= 0 or box.h <= 0:
                     raise BoxError(f'box {tuple(box)} is degenerate: give a centre and a size above 0, px')
+                if problem := self._of_other_clock(stamp_ns):
+                    raise BoxError(problem)
                 self._last_id += 1
                 self._wish = _Wish(box, stamp_ns, self._last_id)
                 return self._last_id, 'waits for its frame'
@@ -151,6 +160,17 @@ class Inference:
     def stop(self) -> None:
         """End the thread; the observation in work is finished first."""
         self._worker.stop()
+
+    def _of_other_clock(self, stamp_ns: int) -> str:
+        """Why no frame with this stamp is to be expected; empty where one may come."""
+        newest = self._history.newest
+        ahead_ns = 0 if newest is None else stamp_ns - newest.lead.stamp_ns
+        if ahead_ns <= OTHER_CLOCK_NS:
+            return ''
+        return (
+            f'the stamp of the box is {ahead_ns / 1e9:.3f} s ahead of the newest frame: its sender and the '
+            f'camera use different clocks; give the stamp 0 for the newest frame'
+        )
 
     def _start(self, box: Box, stamp_ns: int, target_id: int, instead: Observation | None = None) -> None:
         """From the frame with this stamp on (0: the newest), or from `instead` where there is none."""

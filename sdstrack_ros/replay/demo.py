@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import DatasetError
 from ..evaluation.bag_writer import BagWriter
 from ..evaluation.summary import score_run
 from ..settings import check, setting
@@ -68,10 +69,12 @@ class DemoOutcome:
 
 
 def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOutcome:
-    """See the module. Raises NodeError where the node cannot start or dies."""
+    """See the module. Raises NodeError where the node cannot start or dies, DatasetError where the bag would
+    take the place of something else."""
     folder.mkdir(parents=True, exist_ok=True)
-    sequence = _render(settings, progress)
     bag = folder / 'bag'
+    _clear(bag)
+    sequence = _render(settings, progress)
     _write_bag(bag, sequence)
     recording = Recording(bag, settings.modality)
     first_ns = int(sequence.stamps_ns[0])
@@ -119,9 +122,17 @@ def _render(settings: DemoSettings, progress: Progress) -> SimulatedSequence:
     return sequence
 
 
+def _clear(bag: Path) -> None:
+    """Make room, but only where an earlier demo took it."""
+    if not bag.exists():
+        return
+    # A recorder numbers its files, so `bag.mcap` is none of its own.
+    if not bag.is_dir() or {each.name for each in bag.iterdir()} - {'metadata.yaml', 'bag.mcap'}:
+        raise DatasetError(f'{bag} is there, and is not the bag of an earlier demo; choose another --out')
+    shutil.rmtree(bag)
+
+
 def _write_bag(bag: Path, sequence: SimulatedSequence) -> None:
-    if bag.exists():
-        shutil.rmtree(bag)
     height, width = sequence.rgb[0].shape[:2]
     with BagWriter(bag, sequence.modality) as writer:
         for i in range(len(sequence)):

@@ -286,3 +286,19 @@ def test_reset_drops_the_target_and_ids_go_on(bench) -> None:
     b.see(*ms(66))
     assert b.answers[-1][1].state is TargetState.IDLE
     assert b.inference.set_target(BOX, 0)[0] == 2
+
+
+def test_a_box_of_another_clock_is_refused_with_the_difference(bench) -> None:
+    b = bench()
+    b.see(*ms(33))
+    with pytest.raises(BoxError, match=r'999\.967 s ahead .* give the stamp 0'):
+        b.inference.set_target(BOX, ms(1_000_000)[0])
+    assert b.inference.set_target(BOX, ms(4000)[0])[1] == 'waits for its frame'
+
+
+def test_a_box_that_came_before_all_frames_and_is_of_another_clock_is_told(bench) -> None:
+    b = bench()
+    b.inference.set_target(BOX, ms(1_000_000)[0])
+    b.see(*ms(33, 66))
+    assert ['different clocks' in each for each in b.refusals] == [True]
+    assert b.answers[-1][1].state is TargetState.IDLE

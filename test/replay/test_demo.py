@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sdstrack_ros.cli import app
+from sdstrack_ros.errors import DatasetError
 from sdstrack_ros.evaluation.contestants import TrackerSpec
 from sdstrack_ros.evaluation.missing import Condition
 from sdstrack_ros.evaluation.runner import run_sequence
@@ -109,3 +110,14 @@ def test_replay_of_the_bag_reports_like_the_evaluation(demo, checkpoint: Path, t
     assert over_dds['tracker'] == 'sdstrack over DDS'
     assert over_dds['mean_iou'] == pytest.approx(without['mean_iou'], abs=1e-4)
     assert (tmp_path / 'report.html').stat().st_size > 10_000
+
+
+def test_the_bag_takes_the_place_of_none_but_its_own(demo, tmp_path: Path) -> None:
+    _, folder, _ = demo
+    assert {each.name for each in (folder / 'bag').iterdir()} == {'metadata.yaml', 'bag.mcap'}
+    recording = tmp_path / 'bag' / 'bag_0.mcap'
+    recording.parent.mkdir()
+    recording.write_text('precious')
+    with pytest.raises(DatasetError, match='another --out'):
+        run_demo(DemoSettings(frames=FRAMES), tmp_path, lambda *_: None)
+    assert recording.read_text() == 'precious'

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
-from statistics import median
+from statistics import median, median_low
 
 from ..settings import check, setting
 from ..types import Mode, Observation, SensorState
@@ -27,6 +27,9 @@ RATE_HYSTERESIS = 1.1
 
 ANOTHER_CLOCK_S = 60.0
 """Stamps further from now come from another clock (a bag without /clock) and say nothing of a delay."""
+
+MOST_LOST = 2
+"""Stamps with gaps of so many frames for each one that came are those of bursts, not of frames lost."""
 
 
 class Level(IntEnum):
@@ -84,7 +87,7 @@ class HealthSettings:
     rgb: SensorSettings = field(default_factory=SensorSettings)
     x: SensorSettings = field(default_factory=XSensorSettings)
     fused_after: int = setting(
-        2, 'pairs since the last such run of frames alone until the mode is FUSED', minimum=1, maximum=100
+        2, 'pairs in a row, of two healthy sensors, until the mode is FUSED', minimum=1, maximum=100
     )
     alone_after: int = setting(
         5, 'frames alone in a row, of two healthy sensors, until the mode says so', minimum=2, maximum=1000
@@ -231,8 +234,10 @@ class SensorMonitor:
         steps = [step for step in steps if step > 0]
         if not steps or self._publishers == 0:
             return 0.0
-        period = sorted(steps)[len(steps) // 4]
-        gaps = sum(max(0, round(step / period) - 1) for step in steps)
+        # Over the whole window: jitter makes one step too long and the next one too short.
+        gaps = max(0, round(sum(steps) / median_low(steps)) - len(steps))
+        if gaps >= MOST_LOST * len(steps):
+            gaps = 0
         missing = max(gaps if self._periodic else 0, self._lost - self._arrivals[0].lost)
         return missing / (missing + len(steps))
 
@@ -305,24 +310,31 @@ class HealthMonitor:
         self.x = SensorMonitor(settings.x, start_ns, x_periodic)
         self._mode = Mode.BLIND
         self._observed = Mode.BLIND
-        self._pairs = 0  # since the last run of frames alone, or of a sensor that was down
-        self._alone = 0  # in a row
+        # Of two healthy sensors: filled by pairs, drained by frames alone; FUSED when full, until it is empty
+        self._fusion = 0.0
+        self._pairs_possible = 1.0  # share of the answers that can be pairs: X may be the slower sensor
         self._why_alone = ''
 
     def on_observation(self, observation: Observation) -> None:
         """What the synchroniser made of the frames: two healthy sensors may still not go together."""
-        self._observed, self._why_alone = observation.mode, observation.reason
+        self._observed = observation.mode
         if observation.mode is Mode.FUSED:
-            self._pairs, self._alone = self._pairs + 1, 0
+            self._fusion = min(self._fusion + self.settings.alone_after, self._full)
             return
-        self._alone += 1
-        if self._alone >= self.settings.alone_after:
-            self._pairs = 0
+        self._why_alone = observation.reason or self._why_alone
+        self._fusion = max(self._fusion - self.settings.fused_after * self._pairs_possible, 0.0)
+
+    @property
+    def _full(self) -> float:
+        return float(self.settings.fused_after * self.settings.alone_after)
 
     def report(self, now_ns: int) -> HealthReport:
         """The health now."""
         rgb, x = self.rgb.state(now_ns), self.x.state(now_ns)
+        self._pairs_possible = min(1.0, x.rate / rgb.rate) if rgb.rate else 1.0
         self._mode = self._judge(rgb.usable, x.usable)
+        if self._mode is Mode.FUSED:
+            self._why_alone = ''
         level = max(rgb.level, x.level)
         if self._mode is Mode.BLIND and level is Level.OK:
             level = Level.WARN  # both are there, the first pair is on its way
@@ -332,12 +344,11 @@ class HealthMonitor:
 
     def _judge(self, rgb: bool, x: bool) -> Mode:
         if not (rgb and x):
-            self._pairs = 0
+            self._fusion = 0.0
             return Mode.RGB_ONLY if rgb else Mode.X_ONLY if x else Mode.BLIND
-        # not in a row: a slower sensor pairs with every second frame, or third
-        if self._pairs >= self.settings.fused_after:
+        if self._fusion >= self._full:
             return Mode.FUSED
-        if self._alone >= self.settings.alone_after or self._mode is Mode.BLIND:
+        if self._mode is Mode.BLIND or (self._fusion <= 0.0 and self._observed is not Mode.FUSED):
             return self._observed
         return self._mode
 

@@ -5,12 +5,12 @@
     for observation in synchronizer.poll(now_ns): ...        # after every frame
     timer = synchronizer.next_deadline_ns                    # and at this time
 
-An RGB frame waits for the X frame nearest in stamp, at most `sync_timeout`, then goes out alone
-with the reason. It does not wait where waiting is known to be useless: X is silent (`set_alive`),
-X has already passed this stamp, X keeps a slower period in which none falls near it, X's frame was
-refused (`reject`), or the last few waits were in vain. It never takes the X frame of the next RGB
-frame, however wide the slop. X frames go out alone only while RGB is overdue. No clock is read: time
-is an argument.
+An X frame belongs to the RGB frame nearest in stamp: one that is queued, or the next one, where RGB
+keeps a period that foretells it. An RGB frame waits for its X frame at most `sync_timeout`, then goes
+out alone with the reason. It does not wait where waiting is known to be useless: X is silent
+(`set_alive`), X has already passed this stamp, X keeps a period in which no frame belongs to this one,
+X's frame was refused (`reject`), or the last few waits were in vain. X frames go out alone only while
+RGB is overdue by what its frames are usually late. No clock is read: time is an argument.
 """
 
 from __future__ import annotations
@@ -21,21 +21,31 @@ from typing import Literal
 
 from ..settings import check, setting
 from ..types import Frame, Observation
+from .timing import StreamTiming
 
 Stream = Literal['rgb', 'x']
 
 MAX_WAITS_IN_VAIN = 3
 """So many waits for nothing in a row, and RGB waits no more until an X frame comes in time."""
 
-LATE_IN_A_ROW = 3
-"""So many frames of a stream in a row behind its newest one, in order: its clock was set back a little."""
-
-
-STEADY_STEPS = 8
-"""So many stamps tell whether a stream keeps its period."""
-
 LONG_GAP = 3
-"""After a silence of so many periods, nothing is foretold from the stamps before it."""
+"""After a silence of so many of its periods, X is not foretold from the stamps before it."""
+
+X_LATE_FOR = 2
+"""For so many of its periods X counts as one that comes late, then as one that does not come."""
+
+RGB_TOLERANCE, X_TOLERANCE = 1 / 4, 1 / 8
+"""How far the steps of a steady stream may be off, in periods. RGB has to be foretold to half a period; X,
+which matters where it is the slower one, to less of its own."""
+
+TIE = 1 / 12
+"""An X frame that is nearer to the next RGB frame by less than so many of RGB's periods need not be left
+for it."""
+
+WORTH_WAITING = 1 / 4
+"""Where there is a partner, only one that is nearer by so many of RGB's periods is waited for. Larger than a
+tie by far: where X lies midway between RGB frames, jitter must not make pairs of the frame before and of
+the frame after by turns, as each change costs a pair."""
 
 
 @dataclass(frozen=True)
@@ -89,38 +99,23 @@ class _Entry:
 
 @dataclass
 class _Queue:
-    """One stream: its queue, and what is known of its timing."""
+    """One stream: its queue, and what is known of it."""
 
     name: Stream
     offset: int
+    timing: StreamTiming
     entries: deque[_Entry] = field(default_factory=deque)
     counts: StreamCounts = field(default_factory=StreamCounts)
     alive: bool = True
     why_dead: str = ''
-    newest: int | None = None
-    last_arrival: int | None = None
     refused: bool = False  # the newest one
-    late: list[int] = field(default_factory=list)  # stamps of the last frames, where they were behind
-    steps: deque[int] = field(default_factory=lambda: deque(maxlen=31))
-
-    @property
-    def period(self) -> int:
-        """Usual distance of two stamps, ns; 0 while unknown. The lower quartile: gaps only lengthen it."""
-        return sorted(self.steps)[len(self.steps) // 4] if self.steps else 0
-
-    def is_steady(self, tolerance: int) -> bool:
-        """Whether the stamps of late have all kept the period, or a multiple of it where frames were lost."""
-        period = self.period
-        return len(self.steps) >= STEADY_STEPS and all(
-            abs(step - max(1, round(step / period)) * period) <= tolerance for step in self.steps
-        )
+    pushed_out: int | None = None  # stamp of the newest one that left the full queue
 
     def forget(self) -> None:
         """Clear what the stream's old clock said; the counts stay."""
         self.drop(len(self.entries))
-        self.newest = self.last_arrival = None
-        self.steps.clear()
-        self.late.clear()
+        self.timing = StreamTiming(self.timing.tolerance)
+        self.pushed_out = None
 
     def drop(self, number: int) -> None:
         """Discard the oldest entries."""
@@ -136,8 +131,8 @@ class Synchronizer:
         self._slop = round(settings.slop * 1e9)
         self._timeout = round(settings.sync_timeout * 1e9)
         self._jump = round(settings.clock_jump * 1e9)
-        self._rgb = _Queue('rgb', round(settings.rgb_offset * 1e9))
-        self._x = _Queue('x', round(settings.x_offset * 1e9))
+        self._rgb = _Queue('rgb', round(settings.rgb_offset * 1e9), StreamTiming(RGB_TOLERANCE))
+        self._x = _Queue('x', round(settings.x_offset * 1e9), StreamTiming(X_TOLERANCE))
         self._ready: deque[Observation] = deque(maxlen=settings.queue)
         self._last_out: int | None = None
         self._last_lead = self._rgb
@@ -191,7 +186,7 @@ class Synchronizer:
         self._ready.clear()
         self._alone.clear()
         self._last_out = None
-        self._waits_in_vain = 0
+        self._waits_in_vain = self._x_late_by = 0
 
     def _queue(self, stream: Stream) -> _Queue:
         return self._rgb if stream == 'rgb' else self._x
@@ -202,22 +197,17 @@ class Synchronizer:
         if stamp_ns <= 0:
             counts.invalid += 1
             return
-        step = entry.stamp - queue.newest if queue.newest is not None else 0
-        if queue.newest is not None and step <= 0:
-            if not self._clock_set_back(queue, entry.stamp):
-                counts.dropped += fresh and step == 0
-                counts.late += fresh and step < 0
+        newest = queue.timing.newest
+        if newest is not None and entry.stamp <= newest:
+            if not queue.timing.is_set_back(entry.stamp, self._jump):
+                counts.dropped += fresh and entry.stamp == newest
+                counts.late += fresh and entry.stamp < newest
                 return
             self._restart(queue, entry.arrival)
-        elif step > 0:
-            queue.steps.append(step)
-            queue.late.clear()
-        queue.newest, queue.last_arrival, queue.refused = entry.stamp, entry.arrival, not fresh
-        lag = self._lag(entry) if queue is self._x else None
-        if lag is not None:
-            self._x_late_by = lag if lag > self._timeout else 0
-            if 0 <= lag <= self._timeout:  # an RGB frame would have been paired with it, had it waited
-                self._waits_in_vain = 0
+        queue.timing.add(entry.stamp, entry.arrival)
+        queue.refused = not fresh
+        if queue is self._x:
+            self._note_lag(entry)
         if self._last_out is not None and self._last_out - self._jump <= entry.stamp <= self._last_out:
             counts.late += fresh
             return
@@ -226,16 +216,8 @@ class Synchronizer:
             if queue is self._rgb:
                 self._send_rgb(queue.entries.popleft(), entry.arrival)
             else:
+                queue.pushed_out = queue.entries[0].stamp
                 queue.drop(1)
-
-    def _clock_set_back(self, queue: _Queue, stamp: int) -> bool:
-        """Whether a stamp behind the newest one means another clock, not a late or repeated frame."""
-        assert queue.newest is not None
-        if queue.late and stamp <= queue.late[-1]:
-            queue.late.clear()
-        if stamp < queue.newest:
-            queue.late.append(stamp)
-        return queue.newest - stamp > self._jump or len(queue.late) >= LATE_IN_A_ROW
 
     def _restart(self, queue: _Queue, now_ns: int) -> None:
         """Follow a stream whose clock was set back."""
@@ -246,10 +228,17 @@ class Synchronizer:
         if self._last_lead is queue:
             self._last_out = None
 
-    def _lag(self, x: _Entry) -> int | None:
-        """How long after an RGB frame that went alone its X frame comes; None where it belongs to none."""
-        near = [rgb for rgb in self._alone if abs(rgb.stamp - x.stamp) <= self._slop]
-        return min((x.arrival - rgb.arrival for rgb in near), key=abs, default=None)
+    def _note_lag(self, x: _Entry) -> None:
+        """See whether an X frame comes in time for its RGB frame, where that waits or went alone."""
+        rgb = min((*self._alone, *self._rgb.entries), key=lambda rgb: abs(rgb.stamp - x.stamp), default=None)
+        self._x_late_by = 0
+        if rgb is None or abs(rgb.stamp - x.stamp) > self._slop:
+            return
+        lag = x.arrival - rgb.arrival
+        if lag > self._timeout:
+            self._x_late_by = lag
+        elif lag >= 0:  # they make a pair, or would have made one, had RGB waited
+            self._waits_in_vain = 0
 
     def _decide(self, now_ns: int) -> bool:
         """Settle the oldest frame; False where all that is queued has to wait."""
@@ -278,52 +267,44 @@ class Synchronizer:
 
     def _rgb_overdue(self, now_ns: int) -> bool:
         """RGB should have sent a usable frame by now; a slow RGB camera alone does not make X lead."""
-        last = self._rgb.last_arrival
-        if last is None or self._rgb.refused:
+        rgb = self._rgb.timing
+        if rgb.last_arrival is None or self._rgb.refused:
             return True
-        return not 0 <= now_ns - last < self._rgb.period + self._timeout // 2
+        patience = rgb.period + rgb.delay + self._timeout // 2
+        return not 0 <= now_ns - rgb.last_arrival < patience
 
     def _nearest_x(self, rgb: _Entry) -> _Entry | None:
-        own = [x for x in self._x.entries if self._may_pair(x.stamp - rgb.stamp) and not self._wanted(x, rgb)]
+        own = [x for x in self._x.entries if self._belongs(x.stamp, rgb)]
         return min(own, key=lambda x: abs(x.stamp - rgb.stamp), default=None)
 
-    def _may_pair(self, ahead: int, margin: int = 0) -> bool:
-        """Whether an X frame so far ahead of an RGB frame is within its slop and not that of the next one."""
-        return abs(ahead) <= self._slop + margin and (ahead <= 0 or ahead <= (self._apart or ahead) + margin)
-
-    def _wanted(self, x: _Entry, rgb: _Entry) -> bool:
-        """Whether a later RGB frame that waits is nearer to this X frame."""
-        later = next((each for each in self._rgb.entries if each.stamp > rgb.stamp), None)
-        return later is not None and abs(later.stamp - x.stamp) < abs(rgb.stamp - x.stamp)
-
-    @property
-    def _apart(self) -> int:
-        """Stamps this far apart are of two moments of the RGB camera, ns; 0 while its period is unknown."""
-        return self._rgb.period * 3 // 4
+    def _belongs(self, stamp: int, rgb: _Entry, margin: int = 0) -> bool:
+        """Whether an X frame of this stamp is within slop, and no later RGB frame is nearer to it."""
+        away = abs(stamp - rgb.stamp)
+        if away > self._slop + margin:
+            return False
+        later = next((each.stamp for each in self._rgb.entries if each.stamp > rgb.stamp), None)
+        if later is not None:
+            return away <= abs(stamp - later)
+        due = self._rgb.timing.due(stamp)
+        return due is None or away <= abs(stamp - due) + TIE * self._rgb.timing.period
 
     def _may_improve(self, rgb: _Entry) -> bool:
         """Whether waiting can bring a partner, or a better one than there is."""
-        x = self._x
-        if not x.alive or self._waits_in_vain >= MAX_WAITS_IN_VAIN:
+        x = self._x.timing
+        if not self._x.alive or self._waits_in_vain >= MAX_WAITS_IN_VAIN:
             return False
         if x.newest is None:
             return True
         if x.newest >= rgb.stamp:  # X stamps only grow
             return False
-        nearest = self._nearest_x(rgb)
+        nearest, due = self._nearest_x(rgb), x.due(rgb.stamp)
         if nearest is None:
-            return self._x_may_come_near(rgb, x.newest)
-        if rgb.frame is None:  # it only lets X go first; a later X needs no leave
+            silent = rgb.stamp - x.newest > LONG_GAP * x.period
+            return due is None or silent or self._belongs(due, rgb, margin=x.spread)
+        if rgb.frame is None or due is None:  # it only lets X go first; a later X needs no leave
             return False
-        return bool(x.period) and abs(x.newest + x.period - rgb.stamp) < abs(nearest.stamp - rgb.stamp)
-
-    def _x_may_come_near(self, rgb: _Entry, newest: int) -> bool:
-        """Not where X keeps a period in which no frame falls near this one: that of a slower camera."""
-        gap, period, margin = rgb.stamp - newest, self._x.period, min(self._slop, self._apart) // 4
-        if gap > LONG_GAP * period or not self._x.is_steady(margin):
-            return True
-        ahead = max(1, round(gap / period)) * period
-        return self._may_pair(ahead - gap, margin)
+        nearer = abs(nearest.stamp - rgb.stamp) - abs(due - rgb.stamp)
+        return nearer > WORTH_WAITING * self._rgb.timing.period and self._belongs(due, rgb)
 
     def _send_rgb(self, rgb: _Entry, now_ns: int) -> None:
         x = self._nearest_x(rgb)
@@ -352,7 +333,8 @@ class Synchronizer:
 
     def _fill_gap(self, rgb: _Entry, partner: _Entry | None, now_ns: int) -> None:
         """Let X answer for the moments that RGB missed before this frame; its partner stays for it."""
-        apart = self._apart
+        # Stamps this far apart are of two moments of the RGB camera.
+        apart = self._rgb.timing.period * 3 // 4
         if not apart:
             return
         # With a fast RGB camera the partner can lie further back than that.
@@ -365,7 +347,7 @@ class Synchronizer:
 
     def _send_x(self, x: _Entry) -> None:
         if self._rgb.alive:
-            why = 'nothing received' if self._rgb.last_arrival is None else 'overdue'
+            why = 'nothing received' if self._rgb.timing.last_arrival is None else 'overdue'
         else:
             why = self._rgb.why_dead or 'silent'
         self._send(x.stamp, None, x.frame, f'rgb: {why}')
@@ -385,11 +367,14 @@ class Synchronizer:
         x = self._x
         if not x.alive:
             return f'x: {x.why_dead or "silent"}'
-        if x.newest is None:
+        if x.timing.newest is None or x.timing.last_arrival is None:
             return 'x: nothing received'
-        if self._x_late_by:
+        if x.pushed_out is not None and x.pushed_out >= rgb.stamp - self._slop:
+            return f'x: its frame did not wait in a queue of {self.settings.queue}, raise sync.queue'
+        since = rgb.arrival - x.timing.last_arrival
+        if self._x_late_by and since <= X_LATE_FOR * x.timing.period:
             late, limit = self._x_late_by / 1e6, self.settings.sync_timeout * 1e3
             return f'x: comes {late:.0f} ms after RGB, sync_timeout is {limit:g} ms'
-        away = (x.newest - rgb.stamp) / 1e6
+        away = (x.timing.newest - rgb.stamp) / 1e6
         side = 'older' if away < 0 else 'newer'
         return f'x: no frame within {self.settings.slop * 1e3:g} ms, the newest is {abs(away):.0f} ms {side}'

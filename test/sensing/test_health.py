@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 
 import numpy as np
@@ -210,6 +211,36 @@ def test_loss_on_the_way_is_told_apart_from_a_slow_sensor() -> None:
     assert 'below 25 Hz' in slow.reason
 
 
+def test_jitter_of_the_stamps_is_no_loss() -> None:
+    chance = random.Random(1)
+    monitor = monitor_of()
+    told = 0
+    for index in range(300):
+        monitor.on_frame(at(index) + round(chance.gauss(0, 8 * MS)), at(index) + 30 * MS)
+        told += 'lost' in monitor.state(at(index) + 30 * MS).reason
+    assert told <= 10
+
+
+def test_bursts_are_no_loss() -> None:
+    monitor = monitor_of()
+    for index in range(0, 60, 2):
+        for now in (at(index), at(index) + 8 * MS):
+            monitor.on_frame(now, now)
+            assert monitor.state(now).loss == 0.0
+
+
+@pytest.mark.parametrize('share', [0.3, 0.5])
+def test_loss_is_told_of_frames_with_jitter_too(share: float) -> None:
+    chance = random.Random(1)
+    monitor = monitor_of()
+    losses = []
+    for index in range(600):
+        if chance.random() >= share:
+            monitor.on_frame(at(index) + round(chance.gauss(0, MS)), at(index) + 30 * MS)
+            losses.append(monitor.state(at(index) + 30 * MS).loss)
+    assert sum(loss > 0.2 for loss in losses) > len(losses) // 2
+
+
 def test_loss_that_the_middleware_reports_counts() -> None:
     monitor = monitor_of(range(10))
     monitor.on_link(1, lost=0)
@@ -271,10 +302,11 @@ class Bench:
             if x:
                 self.health.x.on_frame(at(index), at(index))
             if rgb or x:
-                both = Observation(
-                    FRAME if rgb else None, FRAME if x and (paired or not rgb) else None, 'x: too far'
+                joined = x and (paired or not rgb)
+                why = '' if rgb and joined else 'x: too far'
+                self.health.on_observation(
+                    Observation(FRAME if rgb else None, FRAME if joined else None, why)
                 )
-                self.health.on_observation(both)
             modes.append(self.health.report(at(index)).mode)
         return modes
 
@@ -318,6 +350,22 @@ def test_a_slower_sensor_that_pairs_whenever_it_can_is_fused(every: int) -> None
         mode = bench.play([index], paired=index % every == 0)[0]
     assert mode is Mode.FUSED
     assert bench.health.report(at(29)).message == 'RGB and X'
+
+
+def test_a_sensor_a_sixth_as_fast_that_pairs_whenever_it_can_is_fused() -> None:
+    bench = Bench()
+    modes = [bench.play([index], x=index % 6 == 0)[0] for index in range(60)]
+    assert set(modes[20:]) == {Mode.FUSED}
+
+
+def test_pairs_now_and_then_of_equal_sensors_are_not_called_fused() -> None:
+    bench = Bench()
+    bench.play(range(10), paired=False)
+    for index in range(10, 100):
+        mode = bench.play([index], paired=index % 5 == 0)[0]
+        assert mode is Mode.RGB_ONLY
+        # The answer of this moment may be a pair, which has no reason.
+        assert bench.health.report(at(index)).message == 'RGB only; x: too far'
 
 
 def test_before_the_first_frame_the_tracker_is_blind() -> None:

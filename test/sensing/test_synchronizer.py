@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import random
 from itertools import pairwise
 
 import numpy as np
@@ -373,6 +374,157 @@ def test_a_setting_out_of_range_is_named() -> None:
         SynchronizerSettings(slop=-0.1)
 
 
+def camera(
+    stream: str,
+    rate: float,
+    delay: float = 5,
+    phase: float = 0.0,
+    jitter: float = 0.0,
+    spread: float = 0.0,
+    seconds: float = 4,
+) -> list[tuple[int, str, int]]:
+    """Frames in order as (arrival, stream, stamp).
+
+    delay, jitter (of the stamps) and spread (of the delay): ms. phase: in periods.
+    """
+    chance = random.Random(stream)
+    frames, last = [], 0
+    for index in range(round(rate * seconds)):
+        sent = START + round((index + phase) * 1e9 / rate)
+        last = max(last + 1, sent + round((delay + chance.uniform(0, spread)) * MS))
+        frames.append((last, stream, sent + round(chance.gauss(0, jitter) * MS)))
+    return frames
+
+
+def play(bench: Bench, *frames: tuple[int, str, int]) -> list[tuple[float, Observation]]:
+    """What came of them after the first second, and how long RGB waited for it, ms."""
+    for arrival, stream, at in sorted(frames):
+        bench.send(stream, at, arrival)
+    return [
+        ((now - bench.arrivals[id(seen.lead)]) / MS, seen)
+        for now, seen in bench.out
+        if now > START + 1000 * MS
+    ]
+
+
+def share(seen: list[tuple[float, Observation]], mode: Mode) -> float:
+    return sum(each.mode is mode for _, each in seen) / len(seen)
+
+
+@pytest.mark.parametrize(('rate', 'phase'), [(60, 0.6), (60, 0.7), (30, 0.56), (100, 0.7)])
+def test_x_that_is_nearer_to_the_next_rgb_frame_is_left_for_it(rate: int, phase: float) -> None:
+    seen = play(Bench(), *camera('rgb', rate), *camera('x', rate, phase=phase))
+    assert {(waited, each.mode) for waited, each in seen} == {(0, Mode.FUSED)}
+    assert all(each.x.stamp_ns < each.rgb.stamp_ns for _, each in seen)
+
+
+@pytest.mark.parametrize(('rgb', 'x'), [(30, 24), (30, 20), (60, 50), (60, 25)])
+def test_each_x_frame_joins_the_rgb_frame_nearest_to_it(rgb: int, x: int) -> None:
+    frames = camera('rgb', rgb), camera('x', x, delay=8, phase=0.07)
+    seen = play(Bench(), *frames[0], *frames[1])
+    pairs = [each for _, each in seen if each.mode is Mode.FUSED]
+    assert len(pairs) >= 3 * x - 1
+    for each in pairs:
+        away = min(abs(at - each.x.stamp_ns) for _, _, at in frames[0])
+        assert abs(each.rgb.stamp_ns - each.x.stamp_ns) <= away + 10**9 / rgb / 12
+
+
+@pytest.mark.parametrize('phase', [0.5, 0.55, 0.6])
+def test_x_midway_between_rgb_frames_keeps_to_the_one_after_it(phase: float) -> None:
+    frames = camera('rgb', 30, jitter=0.5), camera('x', 30, phase=phase, jitter=0.5)
+    seen = play(Bench(), *frames[0], *frames[1])
+    assert {(waited, each.mode) for waited, each in seen[20:]} == {(0, Mode.FUSED)}
+
+
+def test_frames_of_an_rgb_camera_that_sends_in_bursts_find_their_x_frame() -> None:
+    frames = camera('x', 15, phase=0.27) + camera('rgb', 15) + camera('rgb', 15, phase=0.12)
+    assert share(play(Bench(), *frames), Mode.FUSED) == pytest.approx(0.5, abs=0.02)
+
+
+def test_rgb_frames_sent_again_with_a_new_stamp_do_not_end_fusion() -> None:
+    frames = camera('x', 30, delay=4, phase=0.18)
+    rgb = camera('rgb', 30, delay=3)
+    frames += rgb + [(arrival + MS, stream, at + MS) for arrival, stream, at in rgb[::3]]
+    seen = play(Bench(), *frames)
+    assert sum(each.mode is Mode.FUSED for _, each in seen) >= 89
+    assert share(seen, Mode.X_ONLY) == 0
+
+
+@pytest.mark.parametrize(
+    ('rgb', 'x', 'jitter'), [(60, 30, 1), (120, 30, 1), (30, 10, 2), (30, 15, 2), (60, 10, 2), (240, 10, 0.5)]
+)
+def test_jitter_does_not_make_rgb_wait_for_frames_of_a_slower_x(rgb: int, x: int, jitter: float) -> None:
+    frames = camera('rgb', rgb, jitter=jitter), camera('x', x, delay=8, phase=0.05, jitter=jitter)
+    seen = play(Bench(), *frames[0], *frames[1])
+    alone = [waited for waited, each in seen if each.mode is Mode.RGB_ONLY]
+    assert sum(alone) / len(alone) < 5
+    pairs = [each for _, each in seen if each.mode is Mode.FUSED]
+    assert len(pairs) >= 3 * x - 1
+    far = [each for each in pairs if abs(each.rgb.stamp_ns - each.x.stamp_ns) > 10 * MS]
+    assert len(far) <= 2
+
+
+@pytest.mark.parametrize(
+    ('rate', 'delay', 'spread', 'timeout'),
+    [(30, 5, 40, 0.035), (15, 5, 40, 0.035), (10, 5, 40, 0.035), (30, 2, 6, 0.0)],
+)
+def test_rgb_that_is_often_late_is_not_thrown_away_for_answers_of_x(
+    rate: int, delay: float, spread: float, timeout: float
+) -> None:
+    bench = Bench(sync_timeout=timeout)
+    frames = camera('rgb', rate, delay=delay, spread=spread), camera('x', 30, delay=4)
+    seen = play(bench, *frames[0], *frames[1])
+    assert share(seen, Mode.X_ONLY) == 0
+    assert bench.synchronizer.counts('rgb').late <= 2
+
+
+def test_x_answers_for_rgb_frames_that_are_lost_all_the_time() -> None:
+    chance = random.Random(1)
+    rgb = [frame for frame in camera('rgb', 30) if chance.random() >= 0.5]
+    seen = play(Bench(), *rgb, *camera('x', 30, delay=2))
+    assert len(seen) >= 89
+
+
+def test_x_that_comes_late_is_told_by_its_own_frame_however_wide_the_slop() -> None:
+    frames = camera('rgb', 30, delay=1), camera('x', 30, delay=100)
+    seen = play(Bench(slop=0.2), *frames[0], *frames[1])
+    assert {(waited, each.reason) for waited, each in seen} == {
+        (0, 'x: comes 99 ms after RGB, sync_timeout is 35 ms')
+    }
+
+
+def test_x_that_was_late_once_and_then_stopped_is_not_called_late() -> None:
+    bench = Bench()
+    for index in range(1, 20):
+        pair(bench, index)
+    bench.send('rgb', stamp(20), stamp(20))
+    bench.send('rgb', stamp(21), stamp(21))
+    bench.send('x', stamp(20), stamp(20) + 44 * MS)
+    for index in range(22, 30):
+        bench.send('rgb', stamp(index), stamp(index))
+    reasons = [each.reason for _, each in bench.out[20:]]
+    assert reasons[0] == 'x: comes 44 ms after RGB, sync_timeout is 35 ms'
+    assert all('no frame within' in reason for reason in reasons[3:])
+
+
+def test_x_whose_clock_went_ahead_is_no_longer_called_late() -> None:
+    bench = Bench()
+    for index in range(1, 12):
+        bench.send('rgb', stamp(index), stamp(index))
+        if index > 2:
+            bench.send('x', stamp(index - 2 if index < 8 else index + 6), stamp(index) + 4 * MS)
+    assert bench.out[6][1].reason == 'x: comes 70 ms after RGB, sync_timeout is 35 ms'
+    assert bench.out[-1][1].reason == 'x: no frame within 20 ms, the newest is 165 ms newer'
+
+
+def test_x_frames_that_the_queue_cannot_hold_are_told_with_the_setting_to_raise() -> None:
+    frames = camera('rgb', 30, delay=90), camera('x', 240, delay=2)
+    seen = play(Bench(), *frames[0], *frames[1])
+    assert 'x: its frame did not wait in a queue of 10, raise sync.queue' in {each.reason for _, each in seen}
+    seen = play(Bench(queue=30), *frames[0], *frames[1])
+    assert share(seen, Mode.FUSED) == 1
+
+
 FAULTY_FRAME = st.fixed_dictionaries(
     {
         'lost': st.sampled_from([False, False, False, True]),
@@ -384,18 +536,21 @@ FAULTY_FRAME = st.fixed_dictionaries(
 FAULTY_STREAM = st.lists(FAULTY_FRAME, min_size=1, max_size=60)
 
 
-def deliver(bench: Bench, streams: dict[str, list[dict]], offset: int, pace: int) -> list[int]:
+def deliver(
+    bench: Bench, streams: dict[str, list[dict]], offset: int, paces: dict[str, float], calm: int
+) -> list[int]:
     """Play random faults in order of arrival; return the stamps of RGB that were in order and usable.
 
-    pace: frames in one PERIOD.
+    paces: frames in one PERIOD. calm: divides the jitter and the delays.
     """
     queue = []
     for stream, frames in streams.items():
+        pace = paces[stream]
         for index, frame in enumerate(frames):
             if frame['lost']:
                 continue
-            at = stamp(100 + index / pace) + frame['jitter'] + (offset if stream == 'x' else 0)
-            sent = stamp(100 + index / pace) + frame['delay']
+            at = stamp(100 + index / pace) + frame['jitter'] // calm + (offset if stream == 'x' else 0)
+            sent = stamp(100 + index / pace) + frame['delay'] // calm
             heapq.heappush(queue, (sent, stream, index, at, frame['fate']))
             if frame['fate'] == 'repeated':
                 heapq.heappush(queue, (sent + MS, stream, index, at, 'fine'))
@@ -417,15 +572,19 @@ def deliver(bench: Bench, streams: dict[str, list[dict]], offset: int, pace: int
 @given(
     rgb=FAULTY_STREAM,
     x=FAULTY_STREAM,
-    offset=st.sampled_from([0, 0, 15 * MS, -200 * MS, 200 * MS]),
+    offset=st.sampled_from([0, 0, 10 * MS, 15 * MS, -200 * MS, 200 * MS]),
     dead=st.booleans(),
-    pace=st.sampled_from([1, 1, 2, 4]),
+    calm=st.sampled_from([1, 1, 4, 40]),
+    paces=st.sampled_from([(1, 1), (1, 1), (2, 2), (4, 4), (1, 0.8), (2, 0.4), (1, 8)]),
 )
-def test_whatever_arrives(rgb: list[dict], x: list[dict], offset: int, dead: bool, pace: int) -> None:
+def test_whatever_arrives(
+    rgb: list[dict], x: list[dict], offset: int, dead: bool, calm: int, paces: tuple[float, float]
+) -> None:
     """Order, bounded waiting and book-keeping hold for every fault in every mixture."""
     bench = Bench()
     bench.synchronizer.set_alive('x', not dead)
-    usable = deliver(bench, {'rgb': rgb, 'x': x}, offset, pace)
+    pace = dict(zip(('rgb', 'x'), paces, strict=True))
+    usable = deliver(bench, {'rgb': rgb, 'x': x}, offset, pace, calm)
 
     assert all(before < after for before, after in pairwise(bench.stamps))
     for now, observation in bench.out:

@@ -179,7 +179,7 @@ class Core:
         return [each.estimate.mode for each in self.answers if start <= each.time < end]
 
 
-ALL = faults('depth', FAULT)
+ALL = faults('depth', FAULT, PERIOD)
 OF_ONE = {name: fault for name, fault in ALL.items() if len(fault.streams) == 1}
 # RGB keeps the lead here, or takes it again late: its moments have to be answered, maybe from X.
 RGB_LEADS = {name for name in OF_ONE if name.startswith(('rgb delayed', 'rgb clock', 'rgb at half'))}
@@ -263,7 +263,7 @@ def test_fusion_and_health_are_back_within_three_frames(name: str) -> None:
     fault = ALL[name]
     core = run(fault)
     # What was sent late is still on its way when the fault is over.
-    back = fault.end_ns + (500 * MS if 'delayed' in name else 80 * MS if 'order' in name else 0)
+    back = fault.end_ns + fault.late_ns
     first = -(-(back - BEGIN) // PERIOD)
     third = BEGIN + (first + 2) * PERIOD
     fused = {int(a.estimate.box.x) for a in core.answers if a.estimate.mode is Mode.FUSED and a.estimate.box}
@@ -333,7 +333,7 @@ def test_many_faults_one_after_another(seed: int) -> None:
     frames = 1800
     messages: Iterable[Message] = cameras(frames, seed)
     for second in range(2, 54):
-        catalogue = faults('depth', BEGIN + second * SECOND)
+        catalogue = faults('depth', BEGIN + second * SECOND, PERIOD)
         passing = [
             f for f in catalogue.values() if f.start_ns < f.end_ns < BEGIN + 57 * SECOND and f.start_ns
         ]

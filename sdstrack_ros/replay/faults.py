@@ -41,7 +41,7 @@ _RELIABLE = {
 
 def fault_names(modality: Modality) -> list[str]:
     """All that `FaultBench.trial` knows, the undisturbed one first."""
-    return [UNDISTURBED, *faults(modality, 0)]
+    return [UNDISTURBED, *faults(modality, 0, SECOND)]
 
 
 class FaultBench:
@@ -95,8 +95,7 @@ class FaultBench:
         begin_ns = time.time_ns() + SECOND // 2
         fault = self._fault(name, begin_ns + BEFORE_NS)
         lasts_ns = fault.end_ns if fault.end_ns < FOR_GOOD else fault.start_ns + LASTS_NS
-        late_ns = 500 * MS if 'delayed' in name else 80 * MS if 'order' in name else 0
-        end_ns = lasts_ns + late_ns + AFTER_NS
+        end_ns = lasts_ns + fault.late_ns + AFTER_NS
         self.station.set_target(self.cameras.box(0), begin_ns)
         self.recorder.forget()
         sent, back_ns = self.play(fault, begin_ns, end_ns)
@@ -105,7 +104,7 @@ class FaultBench:
             fault=fault,
             begin_ns=begin_ns,
             end_ns=end_ns,
-            back_ns=max(back_ns, fault.end_ns + late_ns if fault.end_ns < FOR_GOOD else fault.start_ns),
+            back_ns=max(back_ns, fault.end_ns + fault.late_ns if fault.end_ns < FOR_GOOD else fault.start_ns),
             period_ns=self.cameras.period_ns,
             sent=sent,
             boxes=[Heard(at_ns + offset_ns, message) for at_ns, message in self.recorder.boxes],
@@ -139,7 +138,7 @@ class FaultBench:
 
     def _fault(self, name: str, start_ns: int) -> Fault:
         if name != UNDISTURBED:
-            return faults(self._modality, start_ns)[name]
+            return faults(self._modality, start_ns, self.cameras.period_ns)[name]
         return Fault(name, (), lambda: lambda message: (message,), start_ns, start_ns, frozenset(Mode))
 
     def _start_anew(self) -> None:

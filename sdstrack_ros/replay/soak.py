@@ -55,7 +55,7 @@ def soak(
     while at_ns < end_ns:
         passing = [
             fault
-            for fault in faults(modality, at_ns + _FAULT_AFTER_NS).values()
+            for fault in faults(modality, at_ns + _FAULT_AFTER_NS, bench.cameras.period_ns).values()
             if at_ns < fault.start_ns and fault.end_ns - at_ns < _SEGMENT_NS < FOR_GOOD
         ]
         fault = passing[int(rng.integers(len(passing)))]

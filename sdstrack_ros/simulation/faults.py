@@ -1,7 +1,7 @@
 """What goes wrong with camera streams, as transformations of a stream of messages.
 
     messages = camera_pair(...)                             # any iterable of Message in order of time
-    fault = faults('depth', start_ns)['x stopped for 1 s']
+    fault = faults('depth', start_ns, period_ns)['x stopped for 1 s']
     for message in fault.apply(messages): ...               # the same, with the fault in it
 
 Nothing here sends or waits: the same definitions drive the tests of the pure core with a made-up clock
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -55,7 +56,8 @@ class Fault:
     """A fault, when it is there, and what is to be expected of the tracker meanwhile.
 
     modes: those that the answers may have. state: what the monitor has to say of the struck sensors, where
-    it has to notice. link: what happens to the publisher itself, for those who have one.
+    it has to notice. link: what happens to the publisher itself, for those who have one. late_ns: by how much
+    at most its messages are sent later than without it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Fault:
     modes: frozenset[Mode]
     state: SensorState | None = None
     link: Link = 'fine'
+    late_ns: int = 0
 
     def apply(self, messages: Iterable[Message]) -> Iterator[Message]:
         """The messages with the fault in them, in order of time."""
@@ -96,15 +99,15 @@ def half_rate() -> Edit:
     return edit
 
 
-def lossy(share: float, seed: int = 0) -> Edit:
-    """A share of the messages is lost at random."""
-    rng = np.random.default_rng(seed)
+def lossy(share: float, name: str) -> Edit:
+    """A share of the messages is lost at random; those of another name are others."""
+    rng = _random(name)
     return lambda message: () if rng.random() < share else (message,)
 
 
-def jitter(most_ns: int, seed: int = 0) -> Edit:
-    """Messages come late by a random time up to `most_ns`; their stamps are right."""
-    rng = np.random.default_rng(seed)
+def jitter(most_ns: int, name: str) -> Edit:
+    """Messages come late by a random time up to `most_ns`, another one by name; their stamps are right."""
+    rng = _random(name)
     return lambda message: (_later(message, int(rng.integers(most_ns))),)
 
 
@@ -156,7 +159,8 @@ def black() -> Edit:
 
 
 def saturated() -> Edit:
-    return _image(lambda message: np.full_like(message.image, np.iinfo(message.image.dtype).max))
+    """The end of the scale everywhere; in metres that is what depth cameras say of all that is too far."""
+    return _image(lambda message: np.full_like(message.image, _most(message.image.dtype)))
 
 
 def not_a_number() -> Edit:
@@ -177,6 +181,15 @@ def truncated() -> Edit:
     return lambda message: (dataclasses.replace(message, payload=0.6),)
 
 
+def _most(dtype: np.dtype) -> float:
+    return np.inf if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max
+
+
+def _random(name: str) -> np.random.Generator:
+    """The same for the same name, so that a trial can be repeated."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
 def _later(message: Message, by_ns: int) -> Message:
     return dataclasses.replace(message, time_ns=message.time_ns + by_ns)
 
@@ -191,16 +204,19 @@ FUSED, RGB_ONLY, X_ONLY, BLIND = (
 STALE, INVALID = SensorState.STALE, SensorState.INVALID
 
 
-def faults(modality: Modality | str, start_ns: int) -> dict[str, Fault]:
-    """Every fault by its name, from `start_ns` on; most last for a second or two."""
+def faults(modality: Modality | str, start_ns: int, period_ns: int) -> dict[str, Fault]:
+    """Every fault by its name, from `start_ns` on; most last for a second or two.
+
+    period_ns: of both streams. What overtakes what depends on it; the names do not.
+    """
     found = [*_of_both(start_ns)]
     for stream in ('rgb', 'x'):
-        found += _of_one(stream, start_ns)
+        found += _of_one(stream, start_ns, period_ns)
         found += _of_content(stream, start_ns, Modality(modality))
     return {fault.name: fault for fault in found}
 
 
-def _of_one(stream: Stream, start_ns: int) -> Iterator[Fault]:
+def _of_one(stream: Stream, start_ns: int, period_ns: int) -> Iterator[Fault]:
     """Faults in time: the images that come are good."""
     without = X_ONLY if stream == 'rgb' else RGB_ONLY
     some = FUSED | without
@@ -211,8 +227,10 @@ def _of_one(stream: Stream, start_ns: int) -> Iterator[Fault]:
         modes: frozenset[Mode],
         state: SensorState | None = None,
         s: float = 2.0,
+        late_ns: int = 0,
     ) -> Fault:
-        return Fault(f'{stream} {what}', (stream,), edit, start_ns, start_ns + int(s * SECOND), modes, state)
+        end_ns = start_ns + int(s * SECOND)
+        return Fault(f'{stream} {what}', (stream,), edit, start_ns, end_ns, modes, state, late_ns=late_ns)
 
     yield fault('stopped for 0.2 s', stopped, some, s=0.2)
     yield fault('stopped for 1 s', stopped, some, STALE, s=1.0)
@@ -224,14 +242,17 @@ def _of_one(stream: Stream, start_ns: int) -> Iterator[Fault]:
     yield dataclasses.replace(fault('publisher killed and restarted', stopped, some, STALE), link='gone')
     yield dataclasses.replace(fault('QoS mismatch', stopped, some, STALE), link='incompatible')
     yield fault('at half rate', half_rate, some)
-    yield fault('lossy', partial(lossy, 0.5), some)
-    yield fault('jitter of 20 ms', partial(jitter, 20 * MS), some)
-    for by in (100, 300, 500):
-        yield fault(f'delayed by {by} ms', partial(delayed, by * MS), some | RGB_ONLY)
-    for by in (-450, 450):
-        yield fault(f'clock {by:+d} ms off', partial(clock_offset, by * MS), some | RGB_ONLY)
-    yield fault('out of order', partial(out_of_order, 80 * MS), some)
-    yield fault('sent twice', sent_twice, FUSED)
+    yield fault('lossy', partial(lossy, 0.5, f'{stream} lossy'), some)
+    half = period_ns // 2  # nothing is overtaken: that is another fault
+    yield fault('jitter of half a period', partial(jitter, half, f'{stream} jitter'), some, late_ns=half)
+    for ms in (100, 300, 500):
+        by = ms * MS
+        yield fault(f'delayed by {ms} ms', partial(delayed, by), some | RGB_ONLY, late_ns=by)
+    for ms in (-450, 450):
+        yield fault(f'clock {ms:+d} ms off', partial(clock_offset, ms * MS), some | RGB_ONLY)
+    two = period_ns * 12 // 5  # and not quite a half: two messages overtake one, by a margin
+    yield fault('out of order', partial(out_of_order, two), some, late_ns=two)
+    yield fault('sent twice', sent_twice, FUSED, late_ns=MS)
     yield fault('stamps stand still', stamps_stand_still, some, INVALID)
     yield fault('stamps zero', zero_stamps, some, INVALID)
 

@@ -21,7 +21,7 @@ START = BEGIN + 1500 * MS
 END = START + SECOND
 FRAMES = 80
 IMAGE = np.zeros((2, 2), np.uint8)
-FAULT = faults('depth', START)['x stopped for 1 s']
+FAULT = faults('depth', START, PERIOD)['x stopped for 1 s']
 
 
 def stamp(index: int) -> int:

@@ -15,8 +15,9 @@ from ..model.linear import Linear
 from ..model.threads import available_cores
 from .timing import take_turns
 
-# Of the square products whose best rate is the peak; larger ones are no faster.
-SIDES = (512, 768, 1536)
+# Of the square products whose best rate is the peak, by device; larger ones are no faster. A GPU has so many
+# cores that small ones leave most of them idle.
+SIDES = {'cpu': (512, 768, 1536), 'cuda': (1536, 4096, 8192)}
 
 
 def facts(device: torch.device) -> dict[str, str]:
@@ -37,7 +38,7 @@ def peak_rate(device: torch.device, seconds: float = 2.0) -> float:
     The floor of a network is its FLOPs over this: what it would take if it were matrix products alone.
     """
     products: dict[str, Callable[[], object]] = {}
-    for side in SIDES:
+    for side in SIDES[device.type]:
         layer = Linear(side, side, bias=False, device=device)
         x = torch.randn(side, side, device=device)
         products[f'linear {side}'] = lambda layer=layer, x=x: layer(x)  # type: ignore[misc]
@@ -54,8 +55,14 @@ def finisher(device: torch.device) -> Callable[[], object]:
     return lambda: None
 
 
+def forget_memory(device: torch.device) -> None:
+    """Let `peak_memory` of a GPU leave out what is over: large products are no part of a network."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: torch.device) -> float:
-    """MiB: the most that torch held on a GPU, or this process in memory, so far."""
+    """MiB: the most that torch held on a GPU since `forget_memory`, or this process in memory so far."""
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

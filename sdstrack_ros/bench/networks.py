@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from .machine import finisher
 from .timing import Times, take_turns
 
 MODES = (Mode.FUSED, Mode.RGB_ONLY, Mode.X_ONLY)
+NO_FILES = ('nano', 'vit-b')
 
 
 class NamedModel(NamedTuple):
@@ -34,12 +36,14 @@ class NamedModel(NamedTuple):
 class NetworkRow:
     """One network in one mode and precision.
 
-    targets: looked for at once, as one batch. times, gflops (2 per multiplication and addition): of all of
-    them. floor: ms that these would take at the peak rate of float32. speedup: how many times faster than
-    float32 in the same run, by the medians; None where that did not take part.
+    weights: where they come from. targets: looked for at once, as one batch. times, gflops (2 per
+    multiplication and addition): of all of them. floor: ms that these would take at the peak rate of float32,
+    whatever the precision. speedup: how many times faster than float32 in the same run, by the medians; None
+    where that did not take part.
     """
 
     model: str
+    weights: str
     mode: Mode
     precision: str
     targets: int
@@ -56,7 +60,7 @@ class NetworkRow:
 
     @property
     def times_floor(self) -> float:
-        """How many times the floor the median frame takes; 1 cannot be beaten."""
+        """How many times the floor the median frame takes. Float32 cannot beat 1; fewer bits can."""
         return self.times.p50 / self.floor
 
     @property
@@ -77,6 +81,23 @@ def named_model(name: str, modality: Modality, device: torch.device) -> NamedMod
     return NamedModel(path.name, str(path), SDSTrack.from_checkpoint(path, device))
 
 
+def named_models(names: Iterable[str], modality: Modality, device: torch.device) -> list[NamedModel]:
+    """Each once, and files called by as many last parts of their paths as tell them apart."""
+    places = {Path(name) if name in NO_FILES else Path(name).expanduser().absolute(): name for name in names}
+    return [
+        named_model(name, modality, device)._replace(name=_label(place, places))
+        for place, name in places.items()
+    ]
+
+
+def _label(place: Path, places: Iterable[Path]) -> str:
+    for count in range(1, len(place.parts)):
+        tail = place.parts[-count:]
+        if [each.parts[-count:] for each in places].count(tail) == 1:
+            return str(Path(*tail))
+    return str(place)
+
+
 @dataclass(frozen=True)
 class Variants:
     """In which ways every network runs."""
@@ -87,7 +108,7 @@ class Variants:
 
     def of(self, network: SDSTrack) -> dict[str, SDSTrack]:
         """By precision, as `at_precision` names it."""
-        made = [at_precision(network, each) for each in self.precisions]
+        made = [at_precision(network, each, compilable=self.compile) for each in self.precisions]
         return {name: compiled(each) if self.compile else each for each, name in made}
 
 
@@ -95,35 +116,57 @@ def measure_networks(
     models: list[NamedModel], variants: Variants, device: torch.device, peak: float, seconds: float
 ) -> list[NetworkRow]:
     """Every network in every way. Those of one network take turns. seconds: per network and way."""
+    ways = len(MODES) * len(variants.targets) * len(variants.precisions)
+    compiling = _room_for(len(models) * ways) if variants.compile else nullcontext()
+    with compiling:
+        return [row for model in models for row in _measure(model, variants, device, peak, seconds)]
+
+
+def _measure(
+    model: NamedModel, variants: Variants, device: torch.device, peak: float, seconds: float
+) -> list[NetworkRow]:
+    config, networks = model.network.config, variants.of(model.network)
+    sides = config.template_size, config.search_size
+    forwards = {}
+    for count in variants.targets:
+        images = [torch.randn(count, 6, side, side, device=device) for side in sides]
+        for mode in MODES:
+            for name, network in networks.items():
+                forwards[count, mode, name] = partial(network, *images, mode=mode)
+    with torch.inference_mode():
+        times = take_turns(forwards, seconds * len(forwards), finisher(device))
+    counts = count_flops(config)
     rows = []
-    for model in models:
-        config, networks = model.network.config, variants.of(model.network)
-        sides = config.template_size, config.search_size
-        forwards = {}
-        for count in variants.targets:
-            images = [torch.randn(count, 6, side, side, device=device) for side in sides]
-            for mode in MODES:
-                for name, network in networks.items():
-                    forwards[count, mode, name] = partial(network, *images, mode=mode)
-        with torch.inference_mode():
-            times = take_turns(forwards, seconds * len(forwards), finisher(device))
-        counts = count_flops(config)
-        for (count, mode, name), taken in times.items():
-            exact, flops = times.get((count, mode, 'fp32')), counts[mode] * count
-            rows.append(
-                NetworkRow(
-                    model.name,
-                    mode,
-                    name,
-                    count,
-                    taken,
-                    flops / 1e9,
-                    _mebibytes(networks[name]),
-                    flops / peak * 1e3,
-                    exact.p50 / taken.p50 if exact is not None else None,
-                )
+    for (count, mode, name), taken in times.items():
+        exact, flops = times.get((count, mode, 'fp32')), counts[mode] * count
+        rows.append(
+            NetworkRow(
+                model.name,
+                model.weights,
+                mode,
+                name,
+                count,
+                taken,
+                flops / 1e9,
+                _mebibytes(networks[name]),
+                flops / peak * 1e3,
+                exact.p50 / taken.p50 if exact is not None else None,
             )
+        )
     return rows
+
+
+def _room_for(graphs: int) -> AbstractContextManager[object]:
+    """Where torch may compile so many of them, beyond what it allows by default.
+
+    All networks share the code of their forward, and torch compiles a piece of code eight times at most.
+    """
+    from torch._dynamo import config  # takes a second to import
+
+    # The other name is that of older torch.
+    limit = 'recompile_limit' if hasattr(config, 'recompile_limit') else 'cache_size_limit'
+    limits = limit, f'accumulated_{limit}'
+    return config.patch({each: getattr(config, each) + graphs for each in limits})
 
 
 def _mebibytes(network: SDSTrack) -> float:

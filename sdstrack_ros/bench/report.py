@@ -32,7 +32,6 @@ class Measurements:
     """
 
     facts: dict[str, str]
-    weights: dict[str, str]
     device: str
     peak: float
     networks: list[NetworkRow]
@@ -51,7 +50,7 @@ class Measurements:
             'networks': [
                 {
                     'model': row.model,
-                    'weights': self.weights[row.model],
+                    'weights': row.weights,
                     'mode': row.mode.name,
                     'precision': row.precision,
                     'targets': row.targets,
@@ -106,7 +105,8 @@ def show(console: Console, found: Measurements) -> None:
 
 def _network_table(found: Measurements) -> Table:
     title = (
-        f'Network alone, {found.device}; ms, how many times the floor, and how many times as fast as float32'
+        f'Network alone, {found.device}; ms, how many times the floor of float32, '
+        f'and how many times as fast as float32'
     )
     table = Table(Column('network', no_wrap=True), title=title, **_PLAIN)
     for column in ('p50', 'p95', 'p99', 'best', 'fps', 'GFLOP', 'floor', 'x p50', 'x best', 'x fp32'):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,9 @@ from .convert import convert as convert_checkpoint
 from .defaults import load_default
 from .export import export_onnx
 from .network import SDSTrack
+
+# Of checkpoints, ours and published ones; another dot may be that of a version.
+_SUFFIX = re.compile(r'\.(safetensors|pth\.tar|pth|pt)$')
 
 
 def convert(
@@ -30,7 +34,7 @@ def export(
 ) -> None:
     """Write the network as ONNX files, one for RGB + X and one for each stream alone."""
     if checkpoint is not None:
-        network, name = SDSTrack.from_checkpoint(checkpoint), checkpoint.name.split('.')[0]
+        network, name = SDSTrack.from_checkpoint(checkpoint), _SUFFIX.sub('', checkpoint.name)
     else:
         network, name = load_default(modality), f'nano_{modality.value}'
     for path in export_onnx(network, out, name).values():

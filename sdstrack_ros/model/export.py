@@ -7,7 +7,10 @@ stream keep all six channels, so that one caller serves all; they read three.
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,16 +44,22 @@ def export_onnx(network: SDSTrack, folder: Path, name: str) -> dict[Mode, Path]:
     """Write `name`_fused.onnx, `name`_rgb_only.onnx and `name`_x_only.onnx into the folder.
 
     The network's config and the mode are in the file's metadata, 'config' and 'mode'. SettingError where the
-    packages for it are not installed.
+    packages for it are not installed, or nothing can be written there.
     """
+    if torch.__version__ < '2.5':  # as versions, not as texts
+        raise SettingError(
+            f"ONNX files need torch 2.5, and {torch.__version__} is installed: pip install 'sdstrack[onnx]'"
+        )
     if find_spec('onnx') is None or find_spec('onnxscript') is None:
         raise SettingError("ONNX files need packages that are not installed: pip install 'sdstrack[onnx]'")
+    network = copy.deepcopy(network).eval()  # the caller's may be in training, and stays so
     config = network.config
     device = next(network.parameters()).device
     example = tuple(
         torch.zeros(1, 6, size, size, device=device) for size in (config.template_size, config.search_size)
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for mode in MODES:
         program = torch.onnx.export(
@@ -65,5 +74,16 @@ def export_onnx(network: SDSTrack, folder: Path, name: str) -> dict[Mode, Path]:
         assert program is not None
         program.model.metadata_props.update(config=config.to_json(), mode=mode.name)
         written[mode] = folder / f'{name}_{mode.name.lower()}.onnx'
-        program.save(os.fspath(written[mode]))
+        with _writing_to(folder):
+            program.save(os.fspath(written[mode]))
     return written
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingError(
+            f'{folder}: ONNX files cannot be written there ({error}); choose another folder'
+        ) from error

@@ -11,6 +11,7 @@ import torch
 from ..errors import SettingError
 from ..model import SDSTrack
 from ..model.defaults import load_default
+from ..model.devices import choose_device
 from ..model.precision import at_precision, compiled
 from ..model.threads import live_threads
 from ..tracking import Tracker
@@ -65,20 +66,3 @@ def warm_up(model: LoadedModel, settings: NodeSettings) -> None:
     for pair in ((rgb, x), (rgb, None), (None, x)):
         for _ in range(_WARM_UPS):
             tracker.track(*pair)
-
-
-def choose_device(wanted: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU. Raises SettingError where there is no such device."""
-    if wanted == 'auto':
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise SettingError(f'device: {wanted!r} is none; use auto, cpu, cuda or cuda:N') from None
-    if device.type not in ('cpu', 'cuda'):
-        raise SettingError(f'device: {wanted!r} is not supported; use auto, cpu, cuda or cuda:N')
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise SettingError(
-            f'device: {wanted!r} is not there ({torch.cuda.device_count()} CUDA devices); use auto or cpu'
-        )
-    return device

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 import typer
 from typer.testing import CliRunner
 
-from sdstrack_ros.bench import machine, parts
+from sdstrack_ros.bench import machine, networks, parts
 from sdstrack_ros.bench.commands import bench
 from sdstrack_ros.bench.machine import peak_rate
-from sdstrack_ros.bench.networks import MODES, count_flops, named_model
+from sdstrack_ros.bench.networks import MODES, Variants, count_flops, measure_networks, named_models
 from sdstrack_ros.bench.timing import LEAST_ROUNDS, Times, take_turns
 from sdstrack_ros.errors import CheckpointError
 from sdstrack_ros.model import SDSTrack, SDSTrackConfig
@@ -31,12 +33,13 @@ TINY = SDSTrackConfig(
 )
 SIZES = ((160, 120), (320, 240))
 CPU = torch.device('cpu')
+ALL_SIDES = machine.SIDES
 
 
 @pytest.fixture(scope='module', autouse=True)
 def small_products() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, 'SIDES', (256,))
+        patch.setattr(machine, 'SIDES', {'cpu': (256,)})
         yield
 
 
@@ -128,6 +131,48 @@ def test_percentiles_are_milliseconds():
     assert (times.p50, times.p95, times.p99, times.best) == pytest.approx((51, 96, 100, 1))
 
 
+@pytest.mark.parametrize('output', ['file/bench.json', 'folder'])
+def test_a_file_that_cannot_be_is_found_out_before_any_work(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'folder').mkdir()
+    monkeypatch.setattr('sdstrack_ros.bench.commands.named_models', lambda *_: pytest.fail('work was begun'))
+    app = typer.Typer()
+    app.command()(bench)
+    refused = CliRunner().invoke(app, ['--json', str(tmp_path / output)])
+    assert refused.exit_code != 0
+    assert output.split('/')[0] in str(refused.exception) + refused.output
+
+
 def test_a_model_that_is_none_is_named():
     with pytest.raises(CheckpointError, match='vit-l'):
-        named_model('vit-l', Modality.DEPTH, CPU)
+        named_models(['vit-l'], Modality.DEPTH, CPU)
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ('a', 'b'):
+        SDSTrack(TINY).save(tmp_path / folder / 'model.safetensors')
+    SDSTrack(TINY).save(tmp_path / 'a' / 'other.safetensors')
+    names = ['a/model.safetensors', 'b/model.safetensors', 'a/other.safetensors', './a/other.safetensors']
+    models = named_models(names, Modality.DEPTH, CPU)
+    rows = measure_networks(models, Variants(), CPU, 1e9, 0.0)
+    assert list(dict.fromkeys((row.model, row.weights) for row in rows)) == [
+        ('a/model.safetensors', 'a/model.safetensors'),
+        ('b/model.safetensors', 'b/model.safetensors'),
+        ('other.safetensors', 'a/other.safetensors'),
+    ]
+
+
+def test_many_graphs_of_one_network_are_compiled(monkeypatch: pytest.MonkeyPatch):
+    """More than the eight that torch allows a piece of code; without an actual compiler."""
+    backend = partial(torch.compile, backend='eager', fullgraph=True, dynamic=False)
+    monkeypatch.setattr(networks, 'compiled', backend)
+    model = networks.NamedModel('tiny', '', SDSTrack(TINY).eval())
+    rows = measure_networks([model], Variants(('fp32',), (1, 2, 3), compile=True), CPU, 1e9, 0.0)
+    assert len(rows) == 9
+
+
+def test_products_that_keep_a_large_gpu_busy():
+    assert max(ALL_SIDES['cuda']) >= 8192

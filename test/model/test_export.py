@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 import seeded_weights
 import torch
 import typer
+from torch.torch_version import TorchVersion
 from typer.testing import CliRunner
 
 from sdstrack_ros.errors import CheckpointError, SettingError
-from sdstrack_ros.model import SDSTrack, SDSTrackConfig, export
+from sdstrack_ros.model import SDSTrack, SDSTrackConfig, commands, export
 from sdstrack_ros.model.commands import export as export_command
 from sdstrack_ros.training.nano import NANO
 from sdstrack_ros.types import Mode
@@ -73,6 +75,47 @@ def test_what_to_install_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(export, 'find_spec', lambda name: None if name == 'onnxscript' else find_spec(name))
     with pytest.raises(SettingError, match=r'sdstrack\[onnx\]'):
         export.export_onnx(SDSTrack(TINY), tmp_path, 'tiny')
+
+
+def test_a_torch_that_is_too_old_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch, '__version__', TorchVersion('2.4.1+cpu'))
+    with pytest.raises(SettingError, match=r'torch 2\.5.*2\.4\.1.*sdstrack\[onnx\]'):
+        export.export_onnx(SDSTrack(TINY), tmp_path, 'tiny')
+
+
+def test_a_folder_that_cannot_be_one_is_named(tmp_path):
+    (out := tmp_path / 'taken').write_text('')
+    with pytest.raises(SettingError, match='taken'):
+        export.export_onnx(SDSTrack(TINY), out, 'tiny')
+
+
+def test_a_file_that_cannot_be_written_is_told_with_its_folder(tmp_path):
+    (tmp_path / 'tiny_fused.onnx').mkdir()
+    with pytest.raises(SettingError, match=re.escape(str(tmp_path))):
+        export.export_onnx(SDSTrack(TINY), tmp_path, 'tiny')
+
+
+def test_the_network_stays_in_training(tmp_path):
+    network = SDSTrack(TINY).train()
+    export.export_onnx(network, tmp_path, 'tiny')
+    assert all(module.training for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ('file', 'name'),
+    [
+        ('rgbd.v2.safetensors', 'rgbd.v2'),
+        ('SDSTrack_ep0015.pth.tar', 'SDSTrack_ep0015'),
+        ('plain.pt', 'plain'),
+        ('weights.0015', 'weights.0015'),
+    ],
+)
+def test_versions_in_names_of_checkpoints_are_kept(tmp_path, monkeypatch, file, name):
+    names = []
+    monkeypatch.setattr(commands, 'export_onnx', lambda network, folder, name: names.append(name) or {})
+    SDSTrack(TINY).save(tmp_path / file)
+    export_command(tmp_path, tmp_path / file)
+    assert names == [name]
 
 
 def test_a_checkpoint_that_is_none_is_named(tmp_path):

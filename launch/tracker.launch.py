@@ -16,6 +16,9 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
+
+from sdstrack_ros.node.arguments import check_params_file
 
 SHARE = Path(__file__).resolve().parents[1]
 MODALITIES = ['', 'depth', 'thermal', 'event']
@@ -67,8 +70,9 @@ def shared_memory_profile() -> list[LaunchDescriptionEntity]:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     settings = given['params_file'] or str(SHARE / 'config' / f'{given["modality"] or "depth"}.yaml')
-    if not Path(settings).is_file():
-        raise FileNotFoundError(f'params_file: there is no file {settings!r}')
+    outer = context.launch_configurations.get('ros_namespace')  # of the launch file that includes this one
+    namespace = make_namespace_absolute(prefix_namespace(outer, given['namespace']))
+    check_params_file(Path(settings), f'{namespace.rstrip("/")}/tracker')
 
     overrides = {name: ParameterValue(given[name], value_type=str) for name in TEXT_PARAMETERS if given[name]}
     overrides['use_sim_time'] = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)

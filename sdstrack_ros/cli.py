@@ -72,12 +72,23 @@ for _name, _verb in VERBS.items():
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user ends in one line that names it and exit status 2."""
+    """Run the command line; a mistake of the user ends in one line that names it and exit status 2.
+
+    So does what the system refuses, such as a file that cannot be written.
+    """
     try:
         app(prog_name='sdstrack')
     except SdstrackError as error:
-        Console(stderr=True).print(Text(f'sdstrack: {error}', style='red'), soft_wrap=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if error.strerror is None:  # not of the system
+            raise
+        _refuse(f'{error.filename}: {error.strerror}' if error.filename else error.strerror)
+
+
+def _refuse(why: str) -> None:
+    Console(stderr=True).print(Text(f'sdstrack: {why}', style='red'), soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == '__main__':

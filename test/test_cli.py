@@ -75,6 +75,26 @@ def test_a_mistake_of_the_user_is_one_line_and_status_2(monkeypatch, verb, capsy
     assert capsys.readouterr().err == 'sdstrack: box [0, 0, 0, 5]: the width is 0; give one above 0\n'
 
 
+def test_what_the_system_refuses_is_one_line_and_status_2(monkeypatch, verb, capsys, tmp_path):
+    def run():
+        (tmp_path / 'file').touch()
+        (tmp_path / 'file').mkdir(exist_ok=True)
+
+    verb(run)
+    assert run_main(monkeypatch, 'run') == 2
+    assert capsys.readouterr().err == f'sdstrack: {tmp_path / "file"}: File exists\n'
+
+
+def test_an_error_that_is_not_of_the_system_keeps_its_traceback(monkeypatch, verb):
+    def run():
+        raise OSError('a mistake of ours')
+
+    verb(run)
+    monkeypatch.setattr(sys, 'argv', ['sdstrack', 'run'])
+    with pytest.raises(OSError, match='a mistake of ours'):
+        cli.main()
+
+
 def test_an_unknown_option_is_named(monkeypatch, verb, capsys):
     verb(lambda: None)
     assert run_main(monkeypatch, 'run', '--bogus') == 2

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import BoxError, DatasetError
 from ..sensing import encodings
+from ..tracking.crops import checked_box
 from ..types import Box, Frame, Image
 from .bag_reader import BagReader
 from .bag_topics import TopicChoice, choose_topics
@@ -29,14 +30,12 @@ def first_frame(path: Path, rgb_topic: str = '') -> Frame:
 
 
 def parse_box(text: str, width: int, height: int) -> Box:
-    """x,y,w,h in pixels; it must have an area inside the image."""
+    """x,y,w,h in pixels; BoxError where the tracker would refuse it."""
     try:
         box = Box.of([float(part) for part in text.split(',')])
     except ValueError:
         raise BoxError(f'box {text!r} is not x,y,w,h') from None
-    if not (box.is_finite and box.iou(Box(0, 0, width, height)) > 0):
-        raise BoxError(f'box {text!r} has no area inside the image of {width}x{height} pixels')
-    return box
+    return checked_box(box, width, height)
 
 
 def pick_box(image: Image) -> Box | None:

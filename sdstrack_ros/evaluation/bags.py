@@ -26,7 +26,7 @@ from .bag_reader import BagMessage, BagReader
 from .bag_topics import TopicChoice, choose_topics
 from .bag_types import IMAGE, stamp_of
 from .sequences import DEFAULT_RATE, EvaluationSequence, read_boxes
-from .truth import StampedTruth, read_truth, stamped, truth_path
+from .truth import StampedTruth, name_of, read_truth, stamped, truth_path
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,35 @@ def open_bag(
     truth: Path | None = None,
     settings: SynchronizerSettings | None = None,
 ) -> EvaluationSequence:
-    """A bag with its truth: from `truth` (CSV with stamps, or one row per RGB frame), else from a truth
-    topic, else from the CSV file beside the bag. DatasetError, with the bag's topics, if something lacks."""
+    """A bag with its truth: from `truth` (CSV with stamps, or one row per RGB frame), else from the truth
+    topic that is named, else from the CSV file beside the bag, which somebody wrote on purpose, else from a
+    truth topic that is found. DatasetError, with the bag's topics, if something lacks."""
     with BagReader(path) as bag:
         chosen = choose_topics(bag, modality, topics)
         images = bag.messages(chosen.images)  # X as well: what is damaged there is to be told too
         stamps = [stamp_of(message.raw) for message in images if message.topic == chosen.rgb]
         if not stamps:
             raise DatasetError(f'{path}: no message on {chosen.rgb}; the bag has\n{bag.describe_topics()}')
+        notes = []
+        if truth is None and not (topics and topics.truth) and truth_path(path).exists():
+            truth = truth_path(path)
+            if chosen.truth:
+                notes.append(
+                    f'true boxes from {truth}; for those of the bag, give --truth-topic {chosen.truth}'
+                )
         known = _truth(bag, chosen, truth, stamps)
-        notes = (bag.damage,) if bag.damage else ()
+        if bag.damage:
+            notes.append(bag.damage)
     period = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 1e9 / DEFAULT_RATE
     return EvaluationSequence(
-        name=path.stem if path.is_file() else path.name,
+        name=name_of(path),
         benchmark='bag',
         modality=modality,
         frames=BagFrames(path, chosen, modality, settings or SynchronizerSettings()),
         stamps_ns=np.array(sorted(stamps), dtype=np.int64),
         truth=known,
         tolerance_ns=round(period / 2),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -90,12 +99,9 @@ def _truth(bag: BagReader, topics: TopicChoice, file: Path | None, rgb_stamps: l
             for b in boxes
         ]
         return stamped([stamp_of(m.raw) for m in messages], rows, f'{bag.path}: {topics.truth}')
-    beside = truth_path(bag.path)
-    if beside.exists():
-        return read_truth(beside)
     raise DatasetError(
         f'{bag.path}: no true boxes: name their topic with --truth-topic or a file with --truth, or write '
-        f'{beside} with `sdstrack annotate`. The bag has\n{bag.describe_topics()}'
+        f'{truth_path(bag.path)} with `sdstrack annotate`. The bag has\n{bag.describe_topics()}'
     )
 
 

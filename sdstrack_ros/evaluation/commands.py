@@ -16,7 +16,9 @@ from rich.table import Table
 
 from ..errors import SettingError
 from ..model.config import PRECISIONS
+from ..model.devices import choose_device
 from ..model.threads import available_cores
+from ..tracking.streams import MISSING
 from ..types import Box
 from .annotation import first_frame, parse_box, pick_box
 from .bag_topics import TopicChoice
@@ -40,9 +42,13 @@ class XStream(str, Enum):
 
 def evaluate(
     sources: Annotated[list[Path], typer.Argument(help='bags, sequence folders or data sets')],
-    out: Annotated[Path, typer.Option(help='folder for report.html, metrics.json, tables and boxes')] = Path(
-        'out'
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            file_okay=False,
+            help='folder for report.html, metrics.json, tables and boxes; replaces them, but not records/',
+        ),
+    ] = Path('out'),
     modality: Annotated[XStream | None, typer.Option(help='X of a bag; folders say it themselves')] = None,
     checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
     sdstrack: Annotated[bool, typer.Option(help='run SDSTrack, or only the others')] = True,
@@ -59,9 +65,7 @@ def evaluate(
             'file:masks.json; patterns and sweep:rgb, sweep:x stand for many'
         ),
     ] = None,
-    stand_in: Annotated[
-        str, typer.Option(help='for a missing stream: auto, skip, zero, last, copy')
-    ] = 'auto',
+    stand_in: Annotated[str, typer.Option(help=f'for a missing stream: {", ".join(MISSING)}')] = 'auto',
     seed: Annotated[int, typer.Option(help='of the frames that go missing')] = 0,
     realtime: Annotated[
         float | None, typer.Option(min=0.1, help='camera rate, Hz: skip frames that come while busy')
@@ -75,7 +79,7 @@ def evaluate(
     fleet: Annotated[
         str | None, typer.Option(help='address of a Ray cluster to run on: auto, ray://…')
     ] = None,
-    device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N')] = 'cpu',
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'cpu',
     precision: Annotated[str, typer.Option(help='fp32, bf16, int8 or auto')] = 'fp32',
     resume: Annotated[bool, typer.Option(help='keep finished runs that were made in the same way')] = True,
 ) -> None:
@@ -86,10 +90,14 @@ def evaluate(
     )
     if precision not in ('auto', *PRECISIONS):
         raise SettingError(f'precision: {precision!r} is none; use auto, {", ".join(PRECISIONS)}')
+    if stand_in not in MISSING:
+        raise SettingError(f'--stand-in {stand_in!r} is none; use {", ".join(MISSING)}')
+    device = str(choose_device(device))
     spec = TrackerSpec(checkpoint=checkpoint, device=device, precision=precision, missing=stand_in)
     own = [spec] if sdstrack else []
     trackers = own + [parse_peer(text) for text in peer or []]
     conditions = parse_conditions(missing or [], seed)
+    out.mkdir(parents=True, exist_ok=True)
     sequences = open_sources(sources, options)
     published = [found for text in results or [] for found in published_results(sequences, *_named(text))]
     todo = plan(sequences, trackers, conditions, out, realtime)

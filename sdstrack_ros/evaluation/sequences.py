@@ -19,7 +19,7 @@ import yaml
 from ..errors import DatasetError
 from ..types import Frame, Image, Modality, Observation
 from .overlap import FloatArray, has_box
-from .truth import StampedTruth
+from .truth import StampedTruth, name_of
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 DEFAULT_RATE = 30.0  # Hz, for data that do not say
@@ -74,7 +74,7 @@ def sequence_of_files(
         raise DatasetError(f'{folder}: the first frame has no true box to start from')
     stamps = np.array(files.stamps_ns, dtype=np.int64)
     return EvaluationSequence(
-        name=name or folder.name,
+        name=name or name_of(folder),
         benchmark=benchmark,
         modality=files.modality,
         frames=files,

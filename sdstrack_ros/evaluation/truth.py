@@ -8,6 +8,7 @@ stamp_ns,x,y,w,h
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +39,15 @@ class StampedTruth:
         return best
 
 
+def name_of(source: Path) -> str:
+    """Of a bag or a folder of a sequence, also where the path that leads there says none, such as `.`."""
+    source = Path(os.path.abspath(source))  # a link keeps its own name
+    return source.stem if source.is_file() else source.name
+
+
 def truth_path(bag: Path) -> Path:
     """Where the truth of a bag lies and `annotate` writes it: beside the bag."""
-    return bag.parent / f'{bag.stem if bag.is_file() else bag.name}.truth.csv'
+    return Path(os.path.abspath(bag)).parent / f'{name_of(bag)}.truth.csv'
 
 
 def stamped(stamps_ns: list[int], boxes: list[list[float]], source: str) -> StampedTruth:

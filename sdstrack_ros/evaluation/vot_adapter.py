@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..model.devices import choose_device
 from ..types import Box, Frame, Modality, Observation
 from .contestants import Contestant, TrackerSpec
 from .sequences import DEFAULT_RATE, read_rgb, read_x
@@ -78,12 +79,12 @@ def serve(run: VotRun, modality: Modality) -> None:
 def main(
     modality: Annotated[Modality, typer.Option(help='depth or thermal')] = Modality.DEPTH,
     checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
-    device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N')] = 'cpu',
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'cpu',
 ) -> None:
     """Serve one vot-toolkit process."""
     if modality not in X_CHANNELS:
         raise typer.BadParameter('the toolkit has no event channel', param_hint='--modality')
-    tracker = TrackerSpec(checkpoint=checkpoint, device=device).build(modality)
+    tracker = TrackerSpec(checkpoint=checkpoint, device=str(choose_device(device))).build(modality)
     serve(VotRun(tracker, modality), modality)
 
 

@@ -62,9 +62,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         checkpoint = Checkpoint(None, {key: _single(value) for key, value in read_torch_file(path).items()})
     spoilt = [key for key, value in checkpoint.tensors.items() if not value.isfinite().all()]
     if spoilt:
-        raise CheckpointError(
-            f'{path}: infinite or no numbers in {listed(spoilt)}; make it anew'
-        )
+        raise CheckpointError(f'{path}: infinite or no numbers in {listed(spoilt)}; make it anew')
     return checkpoint
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ..share import shared_file
 from ..types import Modality
+from .arguments import check_params_file, parameter
 from .main import main
 
 
@@ -34,7 +35,8 @@ def run(
 
     The settings come from PARAMS_FILE; an option that is given goes before it.
     """
-    arguments = ['sdstrack', '--ros-args', '--log-level', log_level, '-r', f'__ns:=/{namespace.strip("/")}']
+    namespace = f'/{namespace.strip("/")}'
+    arguments = ['sdstrack', '--ros-args', '--log-level', log_level, '-r', f'__ns:={namespace}']
     for topic, target in (
         ('rgb/image_raw', rgb_topic),
         ('x/image_raw', x_topic),
@@ -44,15 +46,16 @@ def run(
             arguments += ['-r', f'{topic}:={target}']
     params_file = params_file or shared_file(f'config/{(modality or Modality.DEPTH).value}.yaml')
     if params_file is not None:
+        check_params_file(params_file, f'{namespace.rstrip("/")}/tracker')
         arguments += ['--params-file', str(params_file)]
     parameters = {
         'modality': modality.value if modality is not None else None,
         'device': device,
-        'checkpoint': str(checkpoint) if checkpoint is not None else None,
-        'init_box': f"'{init_box}'" if init_box is not None else None,  # quoted, or YAML makes a list of it
-        'use_sim_time': 'true' if use_sim_time else None,
+        'checkpoint': checkpoint,
+        'init_box': init_box,
+        'use_sim_time': use_sim_time or None,
     }
     for name, value in parameters.items():
         if value is not None:
-            arguments += ['-p', f'{name}:={value}']
+            arguments += ['-p', parameter(name, value)]
     raise typer.Exit(main(arguments))

@@ -25,7 +25,7 @@ _SPIN_S = 0.1  # how soon a signal is seen
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tracker node until SIGINT or SIGTERM; ROS arguments as usual (`--ros-args ...`).
 
-    Returns 0 after a signal, 2 where the node cannot be made from its parameters.
+    Returns 0 after a signal, 2 where the node cannot be made from its arguments or parameters.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -39,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     cv2.setNumThreads(1)  # crops are small: to wake threads for them takes longer than to work on them
     use_shared_memory_profile()
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rcl refuses an argument, which it names, and the place in its own source
+        rclpy.logging.get_logger('sdstrack').fatal(str(error).partition(', at /')[0])
+        return 2
     try:
         try:
             node = TrackerNode()

@@ -18,7 +18,7 @@ from ..evaluation.missing import Condition
 from ..evaluation.provenance import provenance
 from ..evaluation.report import Report
 from ..evaluation.runner import run_sequence
-from ..node.loading import choose_device
+from ..model.devices import choose_device
 from ..types import Modality
 from .checkpoint_faults import CHECKPOINTS, try_checkpoints
 from .demo import KEPT_UP, DemoSettings, run_demo
@@ -33,7 +33,8 @@ from .session import agreement, replay_recording
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help='folder for the bag, the animation, the plot and metrics.json')
+        Path,
+        typer.Option(file_okay=False, help='folder for the bag, the animation, the plot and metrics.json'),
     ] = Path('demo'),
     modality: Annotated[Modality, typer.Option(help='what the second sensor, X, measures')] = Modality.DEPTH,
     frames: Annotated[int, typer.Option(help='length of the sequence')] = DemoSettings.frames,
@@ -55,7 +56,10 @@ def demo(
 
 def replay(
     bag: Annotated[Path, typer.Argument(help='rosbag2: its folder or its file', exists=True)],
-    out: Annotated[Path, typer.Option(help='folder for report.html, metrics.json and boxes')] = Path('out'),
+    out: Annotated[
+        Path,
+        typer.Option(file_okay=False, help='folder for report.html, metrics.json and boxes; replaces them'),
+    ] = Path('out/replay'),
     modality: Annotated[Modality, typer.Option(help='what the second stream measures')] = Modality.DEPTH,
     speed: Annotated[float, typer.Option(min=0.01, max=100, help='1: as recorded, 0.5: half as fast')] = 1.0,
     checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
@@ -68,6 +72,7 @@ def replay(
 ) -> None:
     """Play a bag through the real node over DDS, and report on its answers as `sdstrack evaluate` does."""
     console = _console()
+    out.mkdir(parents=True, exist_ok=True)
     wanted = TopicChoice(rgb_topic, x_topic, truth_topic)
     recording = Recording(bag, modality, wanted, truth)
     columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -94,6 +99,8 @@ def replay(
         results.append(run_sequence(recording.sequence, spec.build(modality), spec.label, condition))
     facts = provenance([spec], 1) | {'node': f'{replayed.model} on {replayed.device}'}
     numbers = Report(results, {recording.sequence.name: recording.sequence}, facts).write(out)
+    for note in recording.sequence.notes:
+        console.print(note, soft_wrap=True)
     console.print(
         f'{replayed.answered} of {replayed.frames} frames answered ({replayed.answer_rate:.1%}) by '
         f'{replayed.model} on {replayed.device}'
@@ -117,19 +124,22 @@ def faults(
     rate: Annotated[float, typer.Option(min=12, max=60, help='of both cameras, Hz')] = 15.0,
     soak: Annotated[float, typer.Option(min=0, help='minutes of random faults instead, and memory')] = 0.0,
     seed: Annotated[int, typer.Option(help='of the random faults')] = 0,
-    out: Annotated[Path, typer.Option(help='folder for the log of the node')] = Path('out/faults'),
+    out: Annotated[Path, typer.Option(file_okay=False, help='folder for the log of the node')] = Path(
+        'out/faults'
+    ),
     checkpoint: Annotated[Path | None, typer.Option(help='weights; the ones that ship by default')] = None,
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
 ) -> None:
     """Let sensors fail in every known way at the real node over DDS; exit status 1 if a promise is broken."""
     console = _console()
     parameters = _parameters(checkpoint, device)
-    names = [name for name in fault_names(modality) if only in name]
-    checkpoints = not soak and any(only in name for name in CHECKPOINTS)
-    if not names and not checkpoints:
+    known = fault_names(modality)
+    if not any(only in name for name in (*known, *CHECKPOINTS)):
         raise SettingError(
-            f'--only {only!r}: no fault is called so; there are {", ".join(fault_names(modality))}'
+            f'--only {only!r}: no fault is called so; there are {", ".join((*known, *CHECKPOINTS))}'
         )
+    names = [name for name in known if only in name]
+    checkpoints = not soak and any(only in name for name in CHECKPOINTS)
     broken = False
     if soak or names:
         with FaultBench(modality, rate, out / 'node.log', parameters) as bench:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
-from ..evaluation.bag_writer import BagWriter
+from ..evaluation.bag_topics import TopicChoice
+from ..evaluation.bag_writer import BagTopics, BagWriter
 from ..evaluation.summary import score_run
 from ..settings import check, setting
 from ..simulation import SimulatedSequence, render_sequence
@@ -76,7 +77,8 @@ def run_demo(settings: DemoSettings, folder: Path, progress: Progress) -> DemoOu
     _clear(bag)
     sequence = _render(settings, progress)
     _write_bag(bag, sequence)
-    recording = Recording(bag, settings.modality)
+    topics = BagTopics.for_modality(settings.modality)
+    recording = Recording(bag, settings.modality, TopicChoice(topics.rgb, topics.x, topics.truth))
     first_ns = int(sequence.stamps_ns[0])
     silence = settings.silence
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import NodeError
+from ..node.arguments import parameter
 
 NAMESPACE = '/sdstrack'
 LOCAL = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
@@ -55,7 +56,7 @@ class NodeProcess:
         if params_file is not None:
             command += ['--params-file', str(params_file)]
         for name, value in parameters.items():
-            command += ['-p', f'{name}:={_yaml(value)}']
+            command += ['-p', parameter(name, value)]
         with log.open('wb') as output:
             self._process = subprocess.Popen(
                 command,
@@ -113,13 +114,6 @@ class NodeProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
-
-
-def _yaml(value: object) -> str:
-    """A parameter's value on the command line; a text is quoted, or YAML makes something else of 1,2,3,4."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}'" if isinstance(value, (str, Path)) else str(value)
 
 
 def _environment(domain: int, folder: Path) -> dict[str, str]:

@@ -120,6 +120,19 @@ def test_truth_from_a_file_beside_the_bag_knows_one_frame_only(tmp_path):
     assert sequence.truth.row_at(stamp(4), sequence.tolerance_ns) is None
 
 
+def test_the_file_beside_the_bag_goes_before_a_topic_that_nobody_named(tmp_path):
+    folder = write(tmp_path / 'bag')
+    write_truth(truth_path(folder), stamp(2), BOX)
+    sequence = open_bag(folder, Modality.DEPTH)
+    assert sequence.truth.stamps_ns.tolist() == [stamp(2)]
+    (note,) = sequence.notes
+    assert str(truth_path(folder)) in note
+    assert '--truth-topic /truth/bbox' in note
+    named = open_bag(folder, Modality.DEPTH, topics=TopicChoice('', '', '/truth/bbox'))
+    assert len(named.truth.stamps_ns) == 10
+    assert named.notes == ()
+
+
 def test_truth_by_frame_must_have_a_row_for_each(tmp_path):
     folder = write(tmp_path / 'bag', truth=())
     rows = tmp_path / 'boxes.txt'

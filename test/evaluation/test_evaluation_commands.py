@@ -1,5 +1,7 @@
 """The command line: what a user types, and what comes out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import typer
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 from sdstrack_ros.errors import SdstrackError
 from sdstrack_ros.evaluation import annotation, commands
 from sdstrack_ros.evaluation.bag_writer import BagWriter
+from sdstrack_ros.evaluation.evaluate import SourceOptions, open_sources
 from sdstrack_ros.evaluation.truth import read_truth
 from sdstrack_ros.types import Modality
 
@@ -64,7 +67,7 @@ def test_bad_options_name_themselves(make_folder, tmp_path, arguments, message):
 def test_a_bag_needs_a_modality(tmp_path):
     with BagWriter(tmp_path / 'bag', Modality.DEPTH) as bag:
         bag.write_rgb(10**9, IMAGE)
-    got = call('evaluate', tmp_path / 'bag')
+    got = call('evaluate', tmp_path / 'bag', '--out', tmp_path / 'out')
     assert 'add --modality' in str(got.exception)
 
 
@@ -98,15 +101,48 @@ def test_annotate_replaces_a_truth_only_when_told_to(bag):
     assert len(read_truth(truth).boxes) == 1
 
 
-@pytest.mark.parametrize('box', ['1,2,3', 'a,b,c,d', '200,200,5,5', '1,1,0,5', 'nan,1,2,3'])
-def test_a_box_that_cannot_be_is_refused(box):
+@pytest.mark.parametrize(
+    'box', ['1,2,3', 'a,b,c,d', '200,200,5,5', '1,1,0,5', 'nan,1,2,3', '10,10,0.4,0.4', '0,0,161,20']
+)
+def test_a_box_that_the_tracker_would_refuse_is_refused(box):
     with pytest.raises(SdstrackError, match='box'):
         annotation.parse_box(box, 80, 60)
 
 
-def test_a_precision_that_is_none_is_named_before_any_work(make_folder, tmp_path):
-    refused = call('evaluate', make_folder(), '--precision', 'fp8', '--out', tmp_path / 'out')
+def test_a_bag_has_its_name_also_from_inside(bag, monkeypatch):
+    monkeypatch.chdir(bag)
+    got = call('annotate', '.', '--box', '10,12,20,16')
+    assert got.exit_code == 0, got.output
+    assert (bag.parent / 'run_1.truth.csv').exists()
+    (sequence,) = open_sources([Path('.')], SourceOptions('none'))
+    assert sequence.name == 'run_1'
+
+
+def test_a_folder_has_its_name_also_from_inside(make_folder, monkeypatch):
+    folder = make_folder()
+    (folder / 'meta.yaml').write_text('modality: depth')
+    monkeypatch.chdir(folder)
+    (sequence,) = open_sources([Path('.')], SourceOptions())
+    assert sequence.name == folder.name
+
+
+@pytest.mark.parametrize(
+    'options',
+    [('--precision', 'fp8'), ('--device', 'gpu'), ('--device', 'cuda:99'), ('--stand-in', 'mirror')],
+)
+def test_what_there_is_none_of_is_named_before_any_work(make_folder, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(commands, 'open_sources', lambda *_: pytest.fail('work was begun'))
+    refused = call('evaluate', make_folder(), *options, '--out', tmp_path / 'out')
     assert refused.exit_code != 0
     assert isinstance(refused.exception, SdstrackError)
-    assert 'fp8' in str(refused.exception)
+    assert repr(options[1]) in str(refused.exception)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('out', ['file', 'file/below'])
+def test_a_folder_that_cannot_be_is_found_out_before_any_work(make_folder, tmp_path, monkeypatch, out):
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(commands, 'open_sources', lambda *_: pytest.fail('work was begun'))
+    refused = call('evaluate', make_folder(), '--out', tmp_path / out)
+    assert refused.exit_code != 0
+    assert str(tmp_path / out) in str(refused.exception) + refused.output

@@ -99,11 +99,22 @@ def test_the_node_comes_up_with_the_arguments_and_ends_with_the_launch(health, t
     assert process.returncode == 0, said
 
 
-def test_a_params_file_that_is_not_there_is_named():
-    process = launched('params_file:=/nowhere.yaml')
+@pytest.mark.parametrize(
+    ('written', 'message'),
+    [
+        (None, 'cannot be read: No such file'),
+        ('/sdstrack/tracker: {ros__parameters: {modality: thermal}}', 'which does not match /robot/tracker'),
+    ],
+)
+def test_a_params_file_that_says_nothing_to_the_node_is_named(tmp_path, written, message):
+    settings = tmp_path / 'mine.yaml'
+    if written:
+        settings.write_text(written)
+    process = launched(f'params_file:={settings}', 'namespace:=robot')
     said, _ = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "params_file: there is no file '/nowhere.yaml'" in said
+    assert f'params_file {settings}: ' in said
+    assert message in said
 
 
 @pytest.mark.parametrize('variable', ['FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'])

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sdstrack_ros.node import main
+
 PATIENCE_S = 60.0
 
 
@@ -76,3 +78,23 @@ def test_a_bad_parameter_ends_the_process_with_its_name_and_exit_code_2() -> Non
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert 'sync.slop' in said
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ('--log-level', 'loud'),
+        ('-r', '__ns:=/a b'),
+        ('-r', 'rgb/image_raw:=a b'),
+        ('-p', 'device:=a: b'),
+        ('--params-file', '/nowhere.yaml'),
+        ('--bogus',),
+    ],
+)
+def test_an_argument_that_rcl_refuses_is_named_in_a_line_of_ours(arguments, capfd, monkeypatch) -> None:
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
+    monkeypatch.setattr(main, 'use_shared_memory_profile', lambda: None)
+    assert main.main(['sdstrack', '--ros-args', *arguments]) == 2
+    (said,) = (line for line in capfd.readouterr().err.splitlines() if '[sdstrack]: ' in line)
+    assert arguments[-1] in said
+    assert '.c:' not in said

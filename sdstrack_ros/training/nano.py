@@ -61,7 +61,7 @@ class NanoSettings:
     )
     adapter_lr: float = setting(1e-3, 'highest learning rate of the adapters', minimum=0.0)
     strange_colours: float = setting(
-        0.12, 'share of foundation pairs seen as depth or thermal pictures', minimum=0.0, maximum=1.0
+        0.36, 'share of foundation pairs seen as depth, thermal or event pictures', minimum=0.0, maximum=1.0
     )
     precision: str = setting('bf16', 'arithmetic of forward and backward', choices=('fp32', 'bf16'))
     compile: bool = setting(True, 'compile the network')

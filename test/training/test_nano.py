@@ -1,6 +1,7 @@
 """The recipe of the weights that ship, end to end on a tiny network and a few steps."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -29,6 +30,12 @@ TINY = SDSTrackConfig(
 @pytest.fixture(scope='module')
 def library():
     return procedural_library(0, plates=3, sprites=6)
+
+
+@pytest.fixture(autouse=True)
+def short_videos(monkeypatch) -> None:
+    """As many and as long as the recipe has them, they take minutes."""
+    monkeypatch.setattr(nano, 'trusted_precisions', partial(trust.trusted_precisions, seeds=(0,), frames=6))
 
 
 def test_both_stages_write_weights_that_load_as_one_network(library, tmp_path) -> None:
@@ -85,8 +92,7 @@ def test_foundation_learns_without_ever_reading_x(library) -> None:
     assert torch.isfinite(loss.total)
 
 
-def test_a_run_can_go_on_from_an_earlier_one(library, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(nano, 'trusted_precisions', lambda model, modality: ())  # it renders whole videos
+def test_a_run_can_go_on_from_an_earlier_one(library, tmp_path) -> None:
     settings = nano.NanoSettings(
         batch=4,
         foundation_minutes=0.002,

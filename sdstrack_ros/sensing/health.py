@@ -361,6 +361,6 @@ class HealthMonitor:
         }
         sensors = {'rgb': rgb, 'x': x}
         whys = [f'{name} {each.state.name}: {each.reason}' for name, each in sensors.items() if each.reason]
-        if not whys and self._mode is not Mode.FUSED and self._why_alone:
-            whys = [self._why_alone]
+        if not whys and self._mode is not Mode.FUSED:
+            whys = [self._why_alone or 'both sensors are there, their first pairs are to come']
         return '; '.join([names[self._mode], *whys])

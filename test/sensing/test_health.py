@@ -389,3 +389,14 @@ def test_simulated_time_that_begins_late_is_no_silence() -> None:
     assert monitor.state(0).state is SensorState.NOT_RECEIVED
     report = monitor.state(START)
     assert (report.level, report.arriving) == (Level.WARN, True)
+
+
+def test_a_mode_that_is_not_fused_always_says_why() -> None:
+    """Also where both sensors have come, but one pair alone."""
+    health = HealthMonitor(HealthSettings(), START)
+    health.rgb.on_frame(at(0), at(0))
+    assert health.report(at(0)).mode is Mode.RGB_ONLY
+    health.x.on_frame(at(0), at(0))
+    health.on_observation(Observation(FRAME, FRAME, ''))
+    report = health.report(at(0))
+    assert report.message == 'RGB only; both sensors are there, their first pairs are to come'

@@ -19,7 +19,7 @@ from ..types import Box
 from .settings import NodeSettings
 
 GRAPHS_IN_THREADS = '2.13'
-_WARM_UPS = 3  # a CUDA graph is warmed up, recorded, and only then replayed
+_GRAPH_RUNS = 3  # a CUDA graph is warmed up, recorded, and only then replayed
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ def warm_up(model: LoadedModel, settings: NodeSettings) -> None:
     tracker = Tracker(model.network, settings.modality, settings.missing)
     tracker.init(rgb, x, Box(120, 80, 80, 80))
     for pair in ((rgb, x), (rgb, None), (None, x)):
-        for _ in range(_WARM_UPS):
+        for _ in range(_GRAPH_RUNS if settings.compile else 1):
             tracker.track(*pair)

@@ -39,7 +39,7 @@ def test_every_mode_is_warmed_up_as_frames_will_be() -> None:
     network.register_forward_pre_hook(
         lambda _, __, given: seen.append((given['mode'], given[masks] is not None)), with_kwargs=True
     )
-    warm_up(LoadedModel(network, 'nano', 'cpu'), NodeSettings(missing='auto'))
+    warm_up(LoadedModel(network, 'nano', 'cpu'), NodeSettings(missing='auto', compile=True))
     assert {seen.count((mode, False)) >= 3 for mode in (Mode.FUSED, Mode.RGB_ONLY, Mode.X_ONLY)} == {True}
     seen.clear()
     warm_up(LoadedModel(network, 'nano', 'cpu'), NodeSettings(missing='zero'))
